@@ -1,0 +1,52 @@
+# Nothing but python3 (3.11+) and make is needed: every target makes .venv itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SERVE_ARGS ?=
+
+.PHONY: help serve test check lint types floors schema lock bench clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "KyroChat needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+serve: $(STAMP)  ## Start KyroChat on http://127.0.0.1:8000 (options: make serve SERVE_ARGS="--port 9000")
+	@$(BIN)/kyrochat serve $(SERVE_ARGS)
+
+test: $(STAMP)  ## Run the tests (they bring their own PostgreSQL)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)  ## Check format and style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)  ## Check types (strict)
+	$(BIN)/mypy
+
+floors: $(STAMP)  ## Check that packages import only from floors below
+	$(BIN)/lint-imports
+
+check: lint types floors test  ## The whole gate
+
+schema: $(STAMP)  ## Write schema.graphql anew
+	$(BIN)/kyrochat schema > schema.graphql
+
+bench: $(STAMP)  ## Measure speed and retrieval quality against baselines
+	$(BIN)/python -m benchmarks
+
+lock: $(STAMP)  ## Pin all dependencies anew, with hashes
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --custom-compile-command "make lock" -o requirements/run.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --custom-compile-command "make lock" --group dev -o requirements/dev.txt pyproject.toml
+
+clean:  ## Remove what make made (your data directory stays)
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

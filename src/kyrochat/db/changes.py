@@ -1,0 +1,136 @@
+"""Doorbells: who waits for a change is woken, in every process, through LISTEN/NOTIFY.
+
+A bell carries no data and may be lost or ring for nothing: whoever hears it reads the row, which is the truth.
+Waiting is therefore always bounded, and a lost bell costs at most `POLL_S`.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+POLL_S = 2.0
+RECONNECT_S = 1.0
+CHANNEL = "kyrochat"
+# PostgreSQL takes payloads below 8,000 bytes; a topic is about 45.
+MAX_TOPICS = 150
+EVERYTHING = "*"
+
+log = logging.getLogger(__name__)
+
+
+def answer_topic(message_id: UUID) -> str:
+    """Return the topic of an answer's log."""
+    return f"answer:{message_id}"
+
+
+def document_topic(document_id: UUID) -> str:
+    """Return the topic of a document's state."""
+    return f"document:{document_id}"
+
+
+JOBS_TOPIC = "jobs"
+
+
+@dataclass(slots=True, eq=False)
+class Bell:
+    """Rings for one topic. A ring before `wait` is kept until then."""
+
+    _rung: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def ring(self) -> None:
+        """Wake whoever waits, or will."""
+        self._rung.set()
+
+    async def wait(self, timeout_s: float = POLL_S) -> None:
+        """Return at the next ring, or after `timeout_s` all the same."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._rung.wait(), timeout_s)
+        self._rung.clear()
+
+
+@dataclass(slots=True, eq=False)
+class Changes:
+    """The bells of one process."""
+
+    _bells: dict[str, set[Bell]] = field(default_factory=dict)
+
+    @contextmanager
+    def watch(self, topic: str) -> Iterator[Bell]:
+        """Give a bell for `topic`. Watch first, read then, wait last: so no change is missed."""
+        bell = Bell()
+        self._bells.setdefault(topic, set()).add(bell)
+        try:
+            yield bell
+        finally:
+            bells = self._bells[topic]
+            bells.discard(bell)
+            if not bells:
+                del self._bells[topic]
+
+    def ring(self, topics: Iterable[str]) -> None:
+        """Wake this process' watchers of `topics` without waiting for the notification. Call it after the commit."""
+        for topic in topics:
+            for bell in self._bells.get(topic, ()):
+                bell.ring()
+
+    def ring_all(self) -> None:
+        """Wake all watchers: bells may have been missed."""
+        self.ring(list(self._bells))
+
+    async def announce(self, session: AsyncSession, topics: Iterable[str]) -> None:
+        """Ring in every process, this one included, once `session` commits: one NOTIFY, whatever the number."""
+        names = list(topics)
+        body = " ".join(names) if len(names) <= MAX_TOPICS else EVERYTHING
+        connection = await session.connection()
+        await connection.execute(_NOTIFY, {"channel": CHANNEL, "payload": body})
+
+    @asynccontextmanager
+    async def listening(self, engine: AsyncEngine) -> AsyncGenerator[None, None]:
+        """Hear other processes' bells meanwhile, over one connection that is opened anew when it breaks."""
+        task = asyncio.create_task(self._listen(engine), name="changes-listener")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _listen(self, engine: AsyncEngine) -> None:
+        while True:
+            try:
+                await self._listen_once(engine)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # whatever broke the connection: the polls go on, and so does this
+                log.warning("The listening connection broke (%s); opening it anew", type(error).__name__)
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _listen_once(self, engine: AsyncEngine) -> None:
+        closed = asyncio.Event()
+        async with engine.connect() as connection:
+            raw = (await connection.get_raw_connection()).driver_connection
+            assert raw is not None
+            raw.add_termination_listener(lambda _: closed.set())
+            await raw.add_listener(CHANNEL, self._hear)
+            self.ring_all()
+            try:
+                await closed.wait()
+            finally:
+                # It has a listener and must not go back to the pool.
+                await connection.invalidate()
+
+    def _hear(self, connection: object, pid: int, channel: str, payload: object) -> None:
+        del connection, pid, channel
+        if payload == EVERYTHING:
+            self.ring_all()
+        else:
+            self.ring(str(payload).split())
+
+
+_NOTIFY = text("SELECT pg_notify(:channel, :payload)")

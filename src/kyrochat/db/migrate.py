@@ -1,0 +1,102 @@
+"""Brings a database to the newest schema. Alembic is imported only when there is something to do."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from kyrochat.db.engine import asyncpg_url
+from kyrochat.errors import ConfigurationError
+
+# Any fixed number: whoever holds it is the one that migrates.
+_LOCK_KEY = 0x6B79726F
+
+
+def migrations_dir() -> Path:
+    """Return where the migrations are: inside the installed package, or beside `src` in a checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parents[1] / "migrations"
+
+
+def newest_revision() -> str:
+    """Return the last revision: files are named `0001_what_it_does.py` after theirs."""
+    return max(path.name.split("_")[0] for path in (migrations_dir() / "versions").glob("[0-9]*.py"))
+
+
+async def migrate(owner_url: str, target: str = "head") -> None:
+    """Upgrade (or, to an older `target` or `base`, downgrade) in one transaction.
+
+    Of several processes that start at once one migrates while the others wait.
+
+    Raises:
+        ConfigurationError: the database is newer than this program.
+    """
+    engine = create_async_engine(asyncpg_url(owner_url), poolclass=NullPool)
+    try:
+        if target == "head":
+            async with engine.connect() as connection:
+                if await _revision(connection) == newest_revision():
+                    return
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+            await connection.run_sync(_run, target)
+    finally:
+        await engine.dispose()
+
+
+async def check(owner_url: str) -> None:
+    """Compare the tables with the models.
+
+    Raises:
+        alembic.util.exc.CommandError: they differ.
+    """
+    from alembic import command
+
+    engine = create_async_engine(asyncpg_url(owner_url), poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(lambda sync: command.check(_config(sync)))
+    finally:
+        await engine.dispose()
+
+
+async def _revision(connection: AsyncConnection) -> str | None:
+    try:
+        return (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()
+    except ProgrammingError:
+        return None  # no such table: a new database
+
+
+def _config(connection: Connection):  # type: ignore[no-untyped-def]
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(migrations_dir()).replace("%", "%%"))
+    return config
+
+
+def _run(connection: Connection, target: str) -> None:
+    from alembic import command
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    config = _config(connection)
+    revisions = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    current = (
+        connection.execute(
+            text("SELECT to_regclass('alembic_version') IS NOT NULL"),
+        ).scalar_one()
+        and connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    )
+    if current and current not in revisions:
+        raise ConfigurationError(
+            f"The database is at revision {current}, which this version of KyroChat does not know. Install a newer one."
+        )
+    going_down = target != "head" and current and (target == "base" or target < current)
+    try:
+        (command.downgrade if going_down else command.upgrade)(config, target)
+    except CommandError as error:
+        raise ConfigurationError(f"Migrating to {target!r} failed: {error}") from error

@@ -1,0 +1,61 @@
+"""The closed sets of values that rows hold."""
+
+from enum import StrEnum
+
+
+class WorkspaceRole(StrEnum):
+    """What a member may do in a workspace."""
+
+    OWNER = "OWNER"
+    EDITOR = "EDITOR"
+    VIEWER = "VIEWER"
+
+
+class DocumentSource(StrEnum):
+    """How a document came in."""
+
+    TEXT = "TEXT"
+    UPLOAD = "UPLOAD"
+    WEB = "WEB"
+
+
+class DocumentStatus(StrEnum):
+    """Where a document stands."""
+
+    QUEUED = "QUEUED"
+    PROCESSING = "PROCESSING"
+    READY = "READY"
+    FAILED = "FAILED"
+    DELETING = "DELETING"
+
+
+class DeletionStatus(StrEnum):
+    """Where the purge of a deleted document stands."""
+
+    PENDING = "PENDING"
+    VERIFIED = "VERIFIED"
+
+
+class MessageRole(StrEnum):
+    """Who wrote a message."""
+
+    USER = "USER"
+    ASSISTANT = "ASSISTANT"
+
+
+class MessageStatus(StrEnum):
+    """Where a message stands; all but STREAMING are final."""
+
+    STREAMING = "STREAMING"
+    COMPLETED = "COMPLETED"
+    STOPPED = "STOPPED"
+    INTERRUPTED = "INTERRUPTED"
+    FAILED = "FAILED"
+
+
+class JobState(StrEnum):
+    """Where a job stands. Finished jobs leave no row."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    FAILED = "FAILED"

@@ -1,0 +1,95 @@
+"""The words that retrieval and answering share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Characters [start, end) of a text; `text` is exactly these, `heading` the nearest one above."""
+
+    start: int
+    end: int
+    text: str
+    heading: str | None = None
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SparseVector:
+    """Term weights: `indices` ascend, are unique and at least 1; `values` go with them one to one."""
+
+    indices: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A retrieved chunk: characters [start, end) of that version of the document's text.
+
+    `score` is higher for better; scores of two searches are not comparable.
+    """
+
+    chunk_id: UUID
+    document_id: UUID
+    document_title: str
+    document_version: int
+    start: int
+    end: int
+    text: str
+    score: float
+    heading: str | None = None
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One earlier question or answer of the conversation."""
+
+    role: str  # "user" or "assistant"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """All that an answer is made from. Passage number n (from 1) is cited in the answer's text as `[n]`."""
+
+    instructions: str
+    passages: tuple[Passage, ...]
+    history: tuple[Turn, ...]
+    question: str
+    model: str = ""
+    temperature: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one answer, as its provider counts them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    """Some characters of an answer, in order."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The last item of every model stream.
+
+    `grounded` is None when the model does not say whether the passages held an answer;
+    `cut_short` is set when a limit of the provider ended the text.
+    """
+
+    usage: Usage
+    grounded: bool | None = None
+    cut_short: bool = False
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+ModelEvent = TextPiece | Finished

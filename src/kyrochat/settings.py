@@ -1,0 +1,167 @@
+"""All settings, from the environment (prefix `KYROCHAT_`; the vendors' plain names work too) and `.env`."""
+
+import ipaddress
+import os
+import secrets
+from enum import StrEnum
+from pathlib import Path
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from kyrochat.errors import ConfigurationError
+
+MIN_SECRET_BYTES = 32
+
+
+class Registration(StrEnum):
+    """Who may create an account."""
+
+    OPEN = "open"
+    INVITE = "invite"
+    CLOSED = "closed"
+
+
+class Switch(StrEnum):
+    """On or off, spelt as people spell it."""
+
+    ON = "on"
+    OFF = "off"
+
+
+class LogFormat(StrEnum):
+    """How log lines look; `auto` is console on a terminal and JSON elsewhere."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
+def _names(name: str, *vendor_names: str) -> AliasChoices:
+    return AliasChoices(f"KYROCHAT_{name}", *vendor_names)
+
+
+class Settings(BaseSettings):
+    """What an operator can set. `Settings()` reads the environment; tests pass values by field name."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KYROCHAT_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+    )
+
+    database_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=_names("DATABASE_URL", "DATABASE_URL"),
+        description="PostgreSQL 15+ with pgvector. Empty: an embedded PostgreSQL in the data directory.",
+    )
+    data_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("kyrochat", appauthor=False)),
+        description="Files, secrets and the embedded database.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="Signs tokens; at least 32 bytes. Empty: generated once in the data directory.",
+    )
+    registration: Registration = Field(default=Registration.OPEN, description="Who may create an account.")
+    gemini_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=_names("GEMINI_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        description="Answers are written by Gemini when set; quoted from the documents otherwise.",
+    )
+    gemini_base_url: str | None = Field(default=None, description="Where the Gemini API is, for gateways and tests.")
+    gemini_api_version: str = Field(default="v1", description="Gemini API version.")
+    gemini_model: str = Field(default="gemini-3.5-flash", description="Model of bots that name none.")
+    gemini_embedding_model: str = Field(default="gemini-embedding-001", description="Model of dense retrieval.")
+    pinecone_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=_names("PINECONE_API_KEY", "PINECONE_API_KEY"),
+        description="Together with a Gemini key: dense retrieval in Pinecone.",
+    )
+    pinecone_host: str | None = Field(default=None, description="Pinecone's control plane, for gateways and tests.")
+    pinecone_index: str = Field(default="kyrochat", description="Name of the Pinecone index.")
+    redis_url: SecretStr | None = Field(
+        default=None, description="Shares rate limits between processes; unused so far."
+    )
+    workers: int = Field(default=2, ge=0, le=64, description="Ingestion tasks in the server process.")
+    rate_limits: Switch = Field(default=Switch.ON, description="Off for benchmarks and bulk loads.")
+    fetch_allow_cidrs: str = Field(default="", description="Private networks that web documents may come from.")
+    allowed_origins: str = Field(
+        default="",
+        description="Origins, separated by commas, whose browser pages may call the API; * for all.",
+    )
+    graphiql: Switch | None = Field(
+        default=None, description="Serve GraphiQL. Empty: only when bound to a loopback address."
+    )
+    log_format: LogFormat = Field(default=LogFormat.AUTO, description="auto, console or json.")
+    max_upload_bytes: int = Field(default=25 * 1024 * 1024, ge=1, description="Largest file of an upload.")
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """`allowed_origins` as a tuple."""
+        return tuple(origin.strip() for origin in self.allowed_origins.split(",") if origin.strip())
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def serves_graphiql(self) -> bool:
+        """Whether `/graphiql/` is there."""
+        return self.is_loopback if self.graphiql is None else self.graphiql is Switch.ON
+
+
+def signing_secret(settings: Settings) -> bytes:
+    """Return the key that signs tokens: the setting, or a random one kept in `<data_dir>/secret.key`.
+
+    The file appears at once and whole (linked into place, mode 0600), so processes that start together agree.
+
+    Raises:
+        ConfigurationError: the key is too short, or others can read the file.
+    """
+    if settings.secret_key is not None:
+        key = settings.secret_key.get_secret_value().encode()
+        if len(key) < MIN_SECRET_BYTES:
+            raise ConfigurationError(
+                f"KYROCHAT_SECRET_KEY is shorter than {MIN_SECRET_BYTES} bytes. Try: openssl rand -hex 32"
+            )
+        return key
+    path = settings.data_dir / "secret.key"
+    if not path.exists():
+        _create_secret(path)
+    if os.name == "posix" and path.stat().st_mode & 0o077:
+        raise ConfigurationError(f"Others can read {path}. Run: chmod 600 {path}")
+    key = path.read_bytes()
+    if len(key) < MIN_SECRET_BYTES:
+        raise ConfigurationError(f"{path} is shorter than {MIN_SECRET_BYTES} bytes. Remove it to get a new one.")
+    return key
+
+
+def _create_secret(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".secret-{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(64))
+            file.flush()
+            os.fsync(file.fileno())
+        # Another process may have linked its own meanwhile; then that one holds.
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return
+    finally:
+        draft.unlink()
