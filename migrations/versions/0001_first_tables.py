@@ -51,7 +51,7 @@ CREATE TABLE bots (
     top_k INTEGER NOT NULL,
     greeting TEXT NOT NULL,
     suggested_questions JSONB DEFAULT '[]' NOT NULL,
-    language TEXT DEFAULT 'english' NOT NULL,
+    language TEXT DEFAULT 'auto' NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     deleted_at TIMESTAMP WITH TIME ZONE,

@@ -30,6 +30,11 @@ def answer_topic(message_id: UUID) -> str:
     return f"answer:{message_id}"
 
 
+def ended_topic(message_id: UUID) -> str:
+    """Return the topic that rings when an answer ends, for the process that writes it."""
+    return f"ended:{message_id}"
+
+
 def document_topic(document_id: UUID) -> str:
     """Return the topic of a document's state."""
     return f"document:{document_id}"
@@ -48,11 +53,13 @@ class Bell:
         """Wake whoever waits, or will."""
         self._rung.set()
 
-    async def wait(self, timeout_s: float = POLL_S) -> None:
-        """Return at the next ring, or after `timeout_s` all the same."""
+    async def wait(self, timeout_s: float = POLL_S) -> bool:
+        """Return at the next ring, or after `timeout_s` all the same; say whether it rang."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._rung.wait(), timeout_s)
+        rang = self._rung.is_set()
         self._rung.clear()
+        return rang
 
 
 @dataclass(slots=True, eq=False)

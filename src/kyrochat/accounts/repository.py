@@ -1,0 +1,76 @@
+"""Queries on users, sessions and memberships."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, text
+from sqlmodel import col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from kyrochat.db.models import User, UserSession, Workspace, WorkspaceMember
+
+# Any fixed number: registrations wait for each other while it is open who becomes the first.
+_FIRST_USER_LOCK = 0x6B797266
+
+
+async def user_by_email(session: AsyncSession, email: str) -> User | None:
+    """Return the user of an e-mail address in lower case."""
+    return (await session.exec(select(User).where(User.email == email))).one_or_none()
+
+
+async def users_by_id(session: AsyncSession, user_ids: Sequence[UUID]) -> Sequence[User]:
+    """Return those of the users that exist, in no order."""
+    return (await session.exec(select(User).where(col(User.id).in_(user_ids)))).all()
+
+
+async def lock_first_user(session: AsyncSession) -> bool:
+    """Say whether there is no user yet. Until the transaction ends nobody else gets to ask."""
+    await (await session.connection()).execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FIRST_USER_LOCK})
+    return (await session.exec(select(func.count()).select_from(User).limit(1))).one() == 0
+
+
+async def live_session(session: AsyncSession, session_id: UUID, user_id: UUID) -> UserSession | None:
+    """Return the session unless it was revoked or is over."""
+    query = select(UserSession).where(
+        UserSession.id == session_id,
+        UserSession.user_id == user_id,
+        col(UserSession.revoked_at).is_(None),
+        col(UserSession.expires_at) > func.now(),
+    )
+    return (await session.exec(query)).one_or_none()
+
+
+async def lock_session_by_hash(session: AsyncSession, token_hash: bytes) -> UserSession | None:
+    """Return the session whose current or previous refresh token this is, locked for its rotation."""
+    query = (
+        select(UserSession)
+        .where((UserSession.refresh_hash == token_hash) | (UserSession.previous_hash == token_hash))
+        .with_for_update()
+    )
+    return (await session.exec(query)).first()
+
+
+async def revoke(session: AsyncSession, session_id: UUID, at: datetime) -> bool:
+    """End a session; False when it had ended before."""
+    query = (
+        update(UserSession)
+        .where(col(UserSession.id) == session_id, col(UserSession.revoked_at).is_(None))
+        .values(revoked_at=at)
+    )
+    return (await session.exec(query)).rowcount == 1
+
+
+async def memberships(session: AsyncSession, user_id: UUID) -> Sequence[WorkspaceMember]:
+    """Return all memberships of a user, the personal workspace first."""
+    query = (
+        select(WorkspaceMember)
+        .where(WorkspaceMember.user_id == user_id)
+        .order_by(col(WorkspaceMember.is_personal).desc(), col(WorkspaceMember.workspace_id))
+    )
+    return (await session.exec(query)).all()
+
+
+async def workspaces_by_id(session: AsyncSession, workspace_ids: Sequence[UUID]) -> Sequence[Workspace]:
+    """Return those of the workspaces that exist, in no order."""
+    return (await session.exec(select(Workspace).where(col(Workspace.id).in_(workspace_ids)))).all()

@@ -1,0 +1,195 @@
+"""Registration, sign-in, sessions, and who the viewer is."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from kyrochat.accounts import repository
+from kyrochat.accounts.passwords import MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, Passwords
+from kyrochat.accounts.tokens import Tokens, new_refresh_token, refresh_hash
+from kyrochat.accounts.viewer import Viewer
+from kyrochat.db.engine import Database
+from kyrochat.db.models import User, UserSession, Workspace, WorkspaceMember
+from kyrochat.db.states import WorkspaceRole
+from kyrochat.errors import Conflict, Forbidden, InvalidCredentials, Unauthenticated
+from kyrochat.rules import Rules
+from kyrochat.settings import Registration
+
+SESSION_LIFETIME = timedelta(days=30)
+MAX_EMAIL_CHARS = 254
+MAX_NAME_CHARS = 100
+# One @ with something around it: more than this only sending a mail can tell.
+_EMAIL = re.compile(r"[^\s@\x00-\x1f]{1,64}@[^\s@\x00-\x1f]+")
+
+
+class EmailTaken(Conflict):
+    """Somebody has registered with this e-mail address."""
+
+    def __init__(self) -> None:
+        super().__init__("There is an account with this e-mail address. Sign in instead.")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A session with its tokens, which are shown only here."""
+
+    user: User
+    access_token: str
+    refresh_token: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AccountService:
+    """Use cases of accounts."""
+
+    database: Database
+    passwords: Passwords
+    tokens: Tokens
+    registration: Registration = Registration.OPEN
+
+    async def register(self, email: str, password: str, name: str | None = None) -> SignedIn:
+        """Create a user with a personal workspace, and sign in. The first user is admin.
+
+        Raises:
+            InvalidInput: the e-mail address, password or name breaks a rule.
+            EmailTaken: the address has an account.
+            Forbidden: registration is not open.
+            Overloaded: too many passwords are being hashed.
+        """
+        email = email.strip().lower()
+        name = (name or "").strip() or email.partition("@")[0]
+        _check_registration(email, password, name)
+        password_hash = await self.passwords.hash(password)
+        user = User(email=email, name=name, password_hash=password_hash)
+        workspace = Workspace(name=f"{name}'s workspace")
+        try:
+            async with self.database.begin() as session:
+                is_first = await repository.lock_first_user(session)
+                if not is_first and self.registration is not Registration.OPEN:
+                    raise Forbidden("Registration is closed. Ask an administrator for an account.")
+                user.is_admin = is_first
+                session.add_all([user, workspace])
+                await session.flush()
+                session.add(
+                    WorkspaceMember(
+                        workspace_id=workspace.id, user_id=user.id, role=WorkspaceRole.OWNER, is_personal=True
+                    )
+                )
+                return await self._open_session(session, user)
+        except IntegrityError as error:
+            if "users_email_key" in str(error.orig):
+                raise EmailTaken from error
+            raise
+
+    async def login(self, email: str, password: str) -> SignedIn:
+        """Sign in. An unknown e-mail address takes as long as a wrong password.
+
+        Raises:
+            InvalidCredentials: either is wrong; which is not said.
+            Overloaded: too many passwords are being checked.
+        """
+        email = email.strip().lower()
+        if "\x00" in email or len(password.encode()) > MAX_PASSWORD_BYTES:
+            email, password = "", ""
+        async with self.database.begin() as session:
+            user = await repository.user_by_email(session, email)
+        if not await self.passwords.verify(user.password_hash if user else None, password) or user is None:
+            raise InvalidCredentials
+        async with self.database.begin() as session:
+            return await self._open_session(session, user)
+
+    async def refresh(self, refresh_token: str) -> SignedIn:
+        """Exchange a refresh token for new tokens; the old one is used up.
+
+        A token used twice means that somebody else has it: the whole session ends then.
+
+        Raises:
+            InvalidCredentials: unknown, used up, revoked or expired.
+        """
+        given = refresh_hash(refresh_token)
+        now = datetime.now(UTC)
+        async with self.database.begin() as session:
+            row = await repository.lock_session_by_hash(session, given)
+            if row is not None and row.refresh_hash == given and row.revoked_at is None and row.expires_at > now:
+                (user,) = await repository.users_by_id(session, [row.user_id])
+                token = new_refresh_token()
+                row.previous_hash, row.refresh_hash = given, refresh_hash(token)
+                session.add(row)
+                return self._signed_in(user, row.id, token)
+            if row is not None and row.previous_hash == given:
+                await repository.revoke(session, row.id, now)
+        raise InvalidCredentials("The refresh token is not valid any more. Sign in again.")
+
+    async def logout(self, viewer: Viewer) -> bool:
+        """End the viewer's session; False when it has none, or it had ended before."""
+        if viewer.session_id is None:
+            return False
+        async with self.database.begin() as session:
+            return await repository.revoke(session, viewer.session_id, datetime.now(UTC))
+
+    async def viewer_of_token(self, access_token: str) -> Viewer:
+        """Return who holds a valid access token of a session that has not ended.
+
+        Raises:
+            Unauthenticated: the token or its session is not valid.
+        """
+        claims = self.tokens.read_access_token(access_token)
+        async with self.database.begin() as session:
+            if await repository.live_session(session, claims.session_id, claims.user_id) is None:
+                raise Unauthenticated("The session has ended. Sign in again.")
+            return await viewer_of_user(session, claims.user_id, claims.session_id)
+
+    async def me(self, viewer: Viewer) -> User:
+        """Return the viewer's user."""
+        async with self.database.begin() as session:
+            users = await repository.users_by_id(session, [viewer.user_id])
+        if not users:
+            raise Unauthenticated("The account is gone.")
+        return users[0]
+
+    async def workspaces(self, viewer: Viewer) -> list[Workspace]:
+        """Return the viewer's workspaces, newest first."""
+        async with self.database.begin() as session:
+            found = await repository.workspaces_by_id(session, list(viewer.workspaces))
+        return sorted(found, key=lambda workspace: workspace.id, reverse=True)
+
+    async def _open_session(self, session: AsyncSession, user: User) -> SignedIn:
+        token = new_refresh_token()
+        row = UserSession(
+            user_id=user.id, refresh_hash=refresh_hash(token), expires_at=datetime.now(UTC) + SESSION_LIFETIME
+        )
+        session.add(row)
+        await session.flush()
+        await session.refresh(user)
+        return self._signed_in(user, row.id, token)
+
+    def _signed_in(self, user: User, session_id: UUID, refresh_token: str) -> SignedIn:
+        access_token, expires_at = self.tokens.access_token(user.id, session_id)
+        return SignedIn(user, access_token, refresh_token, expires_at)
+
+
+async def viewer_of_user(session: AsyncSession, user_id: UUID, session_id: UUID | None) -> Viewer:
+    """Return the viewer for a user whose credentials have been checked.
+
+    Raises:
+        Unauthenticated: the user is gone.
+    """
+    rows = await repository.memberships(session, user_id)
+    if not rows:
+        raise Unauthenticated("The account is gone.")
+    return Viewer(user_id, session_id, {row.workspace_id: row.role for row in rows}, rows[0].workspace_id)
+
+
+def _check_registration(email: str, password: str, name: str) -> None:
+    rules = Rules()
+    if len(email) > MAX_EMAIL_CHARS or not _EMAIL.fullmatch(email):
+        rules.add("email", "This is not an e-mail address.")
+    if not MIN_PASSWORD_BYTES <= len(password.encode()) <= MAX_PASSWORD_BYTES:
+        rules.add("password", f"A password has {MIN_PASSWORD_BYTES} to {MAX_PASSWORD_BYTES} bytes.")
+    rules.text("name", name, max_chars=MAX_NAME_CHARS, min_chars=1)
+    rules.enforce()

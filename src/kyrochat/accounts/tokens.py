@@ -1,0 +1,89 @@
+"""Access tokens (signed, short) and refresh tokens (random, stored as a hash)."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import jwt
+
+from kyrochat.errors import Unauthenticated
+
+ACCESS_LIFETIME = timedelta(minutes=15)
+ISSUER = "kyrochat"
+AUDIENCE = "kyrochat-api"
+LEEWAY_S = 30
+REFRESH_PREFIX = "kcr_"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessClaims:
+    """What a valid access token says."""
+
+    user_id: UUID
+    session_id: UUID
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Makes and reads tokens with keys derived from one secret."""
+
+    secret: bytes
+
+    def access_token(self, user_id: UUID, session_id: UUID) -> tuple[str, datetime]:
+        """Return a signed token and when it expires."""
+        now = datetime.now(UTC)
+        expires_at = (now + ACCESS_LIFETIME).replace(microsecond=0)
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": str(user_id),
+            "sid": str(session_id),
+            "jti": uuid4().hex,
+            "typ": "access",
+            "iat": now,
+            "exp": expires_at,
+        }
+        return jwt.encode(claims, self._key("access"), algorithm="HS256"), expires_at
+
+    def read_access_token(self, token: str) -> AccessClaims:
+        """Return what the token says.
+
+        Raises:
+            Unauthenticated: it is not ours, not an access token, or expired.
+        """
+        try:
+            claims = jwt.decode(
+                token,
+                self._key("access"),
+                algorithms=["HS256"],
+                issuer=ISSUER,
+                audience=AUDIENCE,
+                leeway=LEEWAY_S,
+                options={"require": ["exp", "iat", "sub", "jti", "sid", "typ"]},
+            )
+            if claims["typ"] != "access":
+                raise Unauthenticated("This is not an access token.")
+            expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+            return AccessClaims(UUID(claims["sub"]), UUID(claims["sid"]), expires_at)
+        except jwt.ExpiredSignatureError as error:
+            raise Unauthenticated("The access token has expired. Call `refreshSession`.") from error
+        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError) as error:
+            raise Unauthenticated("The access token is not valid. Sign in again.") from error
+
+    def _key(self, purpose: str) -> bytes:
+        return hmac.digest(self.secret, f"kyrochat {purpose}".encode(), "sha256")
+
+
+def new_refresh_token() -> str:
+    """Return 256 random bits, with a prefix that secret scanners can know."""
+    return REFRESH_PREFIX + base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+
+
+def refresh_hash(token: str) -> bytes:
+    """Return what is stored of a refresh token; a plain hash suffices for 256 random bits."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,51 @@
+"""Queries on bots. A bot that is being purged is not found."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from kyrochat.db.keyset import Page, PageRequest, page
+from kyrochat.db.models import Bot
+
+
+async def get(
+    session: AsyncSession, bot_id: UUID, *, workspaces: Sequence[UUID], for_update: bool = False
+) -> Bot | None:
+    """Return the bot if it is in one of the workspaces: absent and foreign look the same."""
+    query = select(Bot).where(Bot.id == bot_id, col(Bot.workspace_id).in_(workspaces), col(Bot.deleted_at).is_(None))
+    if for_update:
+        query = query.with_for_update()
+    return (await session.exec(query)).one_or_none()
+
+
+async def many(session: AsyncSession, bot_ids: Sequence[UUID], *, workspaces: Sequence[UUID]) -> Sequence[Bot]:
+    """Return those of the bots that are in the workspaces, in no order."""
+    query = select(Bot).where(
+        col(Bot.id).in_(bot_ids), col(Bot.workspace_id).in_(workspaces), col(Bot.deleted_at).is_(None)
+    )
+    return (await session.exec(query)).all()
+
+
+async def page_of(session: AsyncSession, request: PageRequest, *, workspaces: Sequence[UUID]) -> Page[Bot]:
+    """Return one page of the workspaces' bots, newest first."""
+    query = select(Bot).where(col(Bot.workspace_id).in_(workspaces), col(Bot.deleted_at).is_(None))
+    return await page(session, query, Bot.id, request)
+
+
+async def count(session: AsyncSession, *, workspaces: Sequence[UUID]) -> int:
+    """Return how many bots the workspaces have."""
+    query = select(func.count()).where(col(Bot.workspace_id).in_(workspaces), col(Bot.deleted_at).is_(None))
+    return (await session.exec(query)).one()
+
+
+async def by_name(session: AsyncSession, name: str, *, workspaces: Sequence[UUID]) -> Sequence[Bot]:
+    """Return the bots of that name, whatever its case; one a workspace at most."""
+    query = select(Bot).where(
+        func.lower(col(Bot.name)) == name.lower(),
+        col(Bot.workspace_id).in_(workspaces),
+        col(Bot.deleted_at).is_(None),
+    )
+    return (await session.exec(query)).all()

@@ -1,0 +1,183 @@
+"""Use cases of bots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypedDict
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+
+from kyrochat.accounts.viewer import Viewer
+from kyrochat.bots import repository
+from kyrochat.db.changes import Changes
+from kyrochat.db.engine import Database
+from kyrochat.db.keyset import Page, PageRequest
+from kyrochat.db.models import Bot
+from kyrochat.errors import Conflict, NotFound
+from kyrochat.jobs.queue import enqueue
+from kyrochat.rules import Rules
+
+MAX_NAME_CHARS = 100
+MAX_TEXT_CHARS = 4_000
+MAX_INSTRUCTIONS_CHARS = 20_000
+MAX_SUGGESTIONS = 10
+MAX_SUGGESTION_CHARS = 300
+MAX_TOP_K = 50
+MAX_MODEL_CHARS = 100
+
+# The handler lives in `documents`, a floor above: `app` brings them together.
+PURGE_BOT = "purge_bot"
+
+
+class BotFields(TypedDict, total=False):
+    """What can be set on a bot; absent fields keep their value."""
+
+    name: str
+    description: str
+    instructions: str
+    model: str
+    temperature: float
+    top_k: int
+    greeting: str
+    suggested_questions: list[str]
+
+
+class BotNameTaken(Conflict):
+    """The workspace has a bot of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"This workspace has a bot named {name!r} already.")
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class BotService:
+    """What can be done with bots."""
+
+    database: Database
+    changes: Changes
+
+    async def create(self, viewer: Viewer, workspace_id: UUID | None, fields: BotFields) -> Bot:
+        """Store a new bot and return it.
+
+        Raises:
+            InvalidInput: a field breaks a rule; a name is required.
+            NotFound: the viewer does not belong to the workspace.
+            Forbidden: the viewer may not change things there.
+            BotNameTaken: the workspace has a bot of this name, whatever its case.
+        """
+        fields = _checked({"name": "", **fields})
+        workspace_id = viewer.workspace(workspace_id)
+        viewer.must_edit(workspace_id)
+        bot = Bot(workspace_id=workspace_id, **fields)
+        try:
+            async with self.database.begin([workspace_id]) as session:
+                session.add(bot)
+                await session.flush()
+                await session.refresh(bot)
+        except IntegrityError as error:
+            raise _taken(error, bot.name) from error
+        return bot
+
+    async def update(self, viewer: Viewer, bot_id: UUID, fields: BotFields) -> Bot:
+        """Change the given fields of a bot and return it.
+
+        Raises:
+            InvalidInput, NotFound, Forbidden, BotNameTaken: as for `create`.
+        """
+        fields = _checked(fields)
+        try:
+            async with self.database.begin(viewer.workspaces) as session:
+                bot = await repository.get(session, bot_id, workspaces=list(viewer.workspaces), for_update=True)
+                if bot is None:
+                    raise NotFound("bot")
+                viewer.must_edit(bot.workspace_id)
+                for name, value in fields.items():
+                    setattr(bot, name, value)
+                session.add(bot)
+                await session.flush()
+                await session.refresh(bot)
+                return bot
+        except IntegrityError as error:
+            raise _taken(error, fields.get("name", "")) from error
+
+    async def delete(self, viewer: Viewer, bot_id: UUID) -> UUID:
+        """Make a bot, its documents and conversations unreachable at once; a job removes them for good.
+
+        Raises:
+            NotFound, Forbidden: as for `create`.
+        """
+        async with self.database.begin(viewer.workspaces) as session:
+            bot = await repository.get(session, bot_id, workspaces=list(viewer.workspaces), for_update=True)
+            if bot is None:
+                raise NotFound("bot")
+            viewer.must_edit(bot.workspace_id)
+            bot.deleted_at = datetime.now(UTC)
+            session.add(bot)
+            await enqueue(
+                session,
+                self.changes,
+                workspace_id=bot.workspace_id,
+                kind=PURGE_BOT,
+                payload={"bot_id": str(bot.id)},
+                dedupe_key=f"{PURGE_BOT}:{bot.id}",
+            )
+            return bot.id
+
+    async def get(self, viewer: Viewer, bot_id: UUID) -> Bot | None:
+        """Return the bot, or None when the viewer has no such bot."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.get(session, bot_id, workspaces=list(viewer.workspaces))
+
+    async def many(self, viewer: Viewer, bot_ids: Sequence[UUID]) -> Sequence[Bot]:
+        """Return those of the bots that the viewer has, in no order."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.many(session, bot_ids, workspaces=list(viewer.workspaces))
+
+    async def page(self, viewer: Viewer, workspace_id: UUID | None, request: PageRequest) -> Page[Bot]:
+        """Return one page of bots, newest first: of a workspace, or of all of the viewer's.
+
+        Raises:
+            NotFound: the viewer does not belong to the workspace.
+        """
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.page_of(session, request, workspaces=_scope(viewer, workspace_id))
+
+    async def count(self, viewer: Viewer, workspace_id: UUID | None) -> int:
+        """Return how many bots `page` would lead through."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.count(session, workspaces=_scope(viewer, workspace_id))
+
+
+def _scope(viewer: Viewer, workspace_id: UUID | None) -> list[UUID]:
+    return list(viewer.workspaces) if workspace_id is None else [viewer.workspace(workspace_id)]
+
+
+def _taken(error: IntegrityError, name: str) -> Exception:
+    return BotNameTaken(name) if "bots_workspace_id_name_key" in str(error.orig) else error
+
+
+def _checked(fields: BotFields) -> BotFields:
+    rules = Rules()
+    checked = BotFields(**fields)
+    if "name" in fields:
+        checked["name"] = rules.text("name", fields["name"], max_chars=MAX_NAME_CHARS, min_chars=1)
+    if "description" in fields:
+        checked["description"] = rules.text("description", fields["description"], max_chars=MAX_TEXT_CHARS)
+    if "instructions" in fields:
+        checked["instructions"] = rules.text("instructions", fields["instructions"], max_chars=MAX_INSTRUCTIONS_CHARS)
+    if "model" in fields:
+        checked["model"] = rules.text("model", fields["model"], max_chars=MAX_MODEL_CHARS)
+    if "greeting" in fields:
+        checked["greeting"] = rules.text("greeting", fields["greeting"], max_chars=MAX_TEXT_CHARS)
+    if "temperature" in fields:
+        rules.number("temperature", fields["temperature"], least=0, most=2)
+    if "top_k" in fields:
+        rules.number("topK", fields["top_k"], least=1, most=MAX_TOP_K)
+    if "suggested_questions" in fields:
+        checked["suggested_questions"] = rules.texts(
+            "suggestedQuestions", fields["suggested_questions"], most=MAX_SUGGESTIONS, max_chars=MAX_SUGGESTION_CHARS
+        )
+    rules.enforce()
+    return checked

@@ -1,0 +1,106 @@
+"""Writes one answer: passages, then the model's text with its citations, into the log."""
+
+import asyncio
+import logging
+from contextlib import aclosing
+from dataclasses import dataclass
+from uuid import UUID
+
+from kyrochat.chat import repository
+from kyrochat.chat.citations import CitationStream
+from kyrochat.chat.ending import Ending
+from kyrochat.chat.events import PassagesFound
+from kyrochat.chat.log import AnswerLog, AnswerTaken, OpenAnswer
+from kyrochat.db.engine import Database
+from kyrochat.db.models import Bot
+from kyrochat.db.states import MessageRole, MessageStatus
+from kyrochat.errors import ProviderUnavailable
+from kyrochat.retrieval.ports import AnswerModel
+from kyrochat.retrieval.retriever import Retriever
+from kyrochat.retrieval.types import Finished, Prompt, TextPiece, Turn
+
+HISTORY_MESSAGES = 12
+# Far more than anybody reads; a model that runs away is cut here.
+MAX_ANSWER_CHARS = 100_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What is to be answered."""
+
+    bot: Bot
+    question_id: UUID
+    question: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answerer:
+    """Writes answers."""
+
+    database: Database
+    log: AnswerLog
+    retriever: Retriever
+    model: AnswerModel
+
+    async def write(self, answer: OpenAnswer, assignment: Assignment) -> None:
+        """Write the whole answer and end it; failures end it too. Cancelling leaves the end to whoever cancels."""
+        try:
+            try:
+                ending = await self._write(answer, assignment)
+            except ProviderUnavailable as error:
+                ending = Ending(MessageStatus.FAILED, reason=error.message, retryable=error.retryable)
+            except (AnswerTaken, asyncio.CancelledError):
+                raise
+            except Exception:
+                log.exception("An answer failed", extra={"message_id": str(answer.message_id)})
+                ending = Ending(MessageStatus.FAILED, reason="Something went wrong on the server.", retryable=True)
+            await self.log.finish(answer, ending)
+        except AnswerTaken:
+            return  # stopped, or swept after a pause: its end is stored already
+
+    async def _write(self, answer: OpenAnswer, assignment: Assignment) -> Ending:
+        bot = assignment.bot
+        passages = await self.retriever.search(bot, assignment.question, bot.top_k)
+        self.log.append(answer, PassagesFound(tuple(passages)))
+        prompt = Prompt(
+            instructions=bot.instructions,
+            passages=tuple(passages),
+            history=await self._history(bot, assignment.question_id),
+            question=assignment.question,
+            model=bot.model,
+            temperature=bot.temperature,
+        )
+        citations = CitationStream(passages)
+        finished = None
+        chars = 0
+        async with aclosing(self.model.stream(prompt)) as stream:
+            async for item in stream:
+                match item:
+                    case TextPiece(text):
+                        chars += len(text)
+                        for event in citations.feed(_storable(text)):
+                            self.log.append(answer, event)
+                        if chars > MAX_ANSWER_CHARS:
+                            break
+                    case Finished():
+                        finished = item
+        for event in citations.close():
+            self.log.append(answer, event)
+        if citations.removed:
+            log.info("Removed %d unverifiable markers", citations.removed)
+        grounded = citations.count > 0 if finished is None or finished.grounded is None else finished.grounded
+        return Ending(MessageStatus.COMPLETED, grounded, finished.usage if finished else None)
+
+    async def _history(self, bot: Bot, question_id: UUID) -> tuple[Turn, ...]:
+        async with self.database.begin([bot.workspace_id]) as session:
+            branch = await repository.history(session, question_id, HISTORY_MESSAGES + 1)
+        return tuple(
+            Turn("user" if role is MessageRole.USER else "assistant", text) for role, text in branch[:-1] if text
+        )
+
+
+def _storable(text: str) -> str:
+    """Return the text without what PostgreSQL cannot hold; a model may write anything."""
+    return text.replace("\x00", "").encode("utf-8", "ignore").decode()

@@ -1,0 +1,87 @@
+"""Ends an answer, whoever does it: its writer, a stop from any process, or the sweep after a crash.
+
+The text is what the log holds, by construction: the deltas joined. Whoever deletes the lease row ends the answer,
+and only one can.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from kyrochat.chat import log_repository as rows
+from kyrochat.chat.events import AnswerEnded, CitationAdded, Quote, TextDelta
+from kyrochat.db.changes import Changes, answer_topic, ended_topic
+from kyrochat.db.models import Citation, Document, Message
+from kyrochat.db.states import MessageStatus
+from kyrochat.retrieval.types import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an answer ends."""
+
+    status: MessageStatus
+    grounded: bool | None = None
+    usage: Usage | None = None
+    reason: str | None = None
+    retryable: bool = False
+
+
+async def end_answer(
+    session: AsyncSession,
+    changes: Changes,
+    message_id: UUID,
+    ending: Ending,
+    *,
+    token: UUID | None = None,
+    expired: bool = False,
+) -> bool:
+    """Store text, citations, status and the last event, under the answer's lease. The session must see its workspace.
+
+    With `token` only its holder's answer ends, with `expired` only one whose lease has run out.
+
+    Returns:
+        False when there is nothing to end: the answer has ended, or its lease is somebody else's.
+    """
+    if not await rows.lock_lease(session, message_id, token=token, expired=expired):
+        return False
+    message = (await session.exec(select(Message).where(Message.id == message_id))).one()
+    entries = await rows.entries(session, message_id, 0)
+    message.text = "".join(entry.event.text for entry in entries if isinstance(entry.event, TextDelta))
+    message.status = ending.status
+    message.grounded = ending.grounded
+    if ending.usage is not None:
+        message.prompt_tokens = ending.usage.prompt_tokens
+        message.completion_tokens = ending.usage.completion_tokens
+    session.add(message)
+    quotes = [entry.event.citation for entry in entries if isinstance(entry.event, CitationAdded)]
+    await _add_citations(session, message, quotes)
+    end = AnswerEnded(ending.status, ending.reason, ending.retryable)
+    await rows.add_entries(session, [(message_id, message.workspace_id, len(entries) + 1, end)])
+    await rows.delete_lease(session, message_id)
+    await changes.announce(session, [answer_topic(message_id), ended_topic(message_id)])
+    return True
+
+
+async def _add_citations(session: AsyncSession, message: Message, quotes: list[Quote]) -> None:
+    # A document may have been purged while the answer was written: its quote stays, without the link.
+    known = {quote.document_id for quote in quotes}
+    query = select(Document.id).where(Document.id.in_(known)).with_for_update(key_share=True, read=True)  # type: ignore[attr-defined]
+    existing = set(await session.exec(query)) if known else set()
+    session.add_all(
+        Citation(
+            message_id=message.id,
+            number=quote.number,
+            workspace_id=message.workspace_id,
+            document_id=quote.document_id if quote.document_id in existing else None,
+            document_title=quote.document_title,
+            document_version=quote.document_version,
+            start=quote.start,
+            end=quote.end,
+            quote=quote.quote,
+            page=quote.page,
+        )
+        for quote in quotes
+    )

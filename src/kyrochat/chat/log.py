@@ -1,0 +1,221 @@
+"""The durable log of answers. Nothing is delivered before it is committed.
+
+One writer serves all answers of this process: the first text leaves at once, after that what piled up in `TICK_S`
+goes out in one transaction. Each write holds the answers' lease rows, so once somebody else has ended an answer
+(a stop from another process, the sweep after a long pause) nothing more can be appended to it.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from kyrochat.chat import log_repository as rows
+from kyrochat.chat.ending import Ending, end_answer
+from kyrochat.chat.events import AnswerEvent, LogEntry, TextDelta
+from kyrochat.db.changes import Changes, answer_topic, ended_topic
+from kyrochat.db.engine import Database
+from kyrochat.db.outage import is_outage
+
+TICK_S = 0.04
+RETRY_S = 0.5
+PAGE_ENTRIES = 500
+
+log = logging.getLogger(__name__)
+
+
+class AnswerTaken(Exception):
+    """Somebody else has ended this answer; nothing more can be written to it."""
+
+
+@dataclass(slots=True, eq=False)
+class OpenAnswer:
+    """An answer that this process writes."""
+
+    message_id: UUID
+    workspace_id: UUID
+    token: UUID
+    committed: list[LogEntry] = field(default_factory=list)
+    taken: asyncio.Event = field(default_factory=asyncio.Event)
+    _pending: list[AnswerEvent] = field(default_factory=list)
+    # What was sent in a transaction whose fate may be unknown: sent again as it was, until it is known.
+    _sent: list[LogEntry] = field(default_factory=list)
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._idle.set()
+
+    def add(self, event: AnswerEvent) -> None:
+        """Queue an event; text that follows text becomes one event."""
+        last = self._pending[-1] if self._pending else None
+        if isinstance(event, TextDelta) and isinstance(last, TextDelta):
+            self._pending[-1] = TextDelta(last.text + event.text)
+        else:
+            self._pending.append(event)
+        self._idle.clear()
+
+    def to_send(self) -> list[LogEntry]:
+        """Return the entries of the next write: those of a failed one first, and only those."""
+        if not self._sent:
+            first = len(self.committed) + 1
+            self._sent = [LogEntry(first + place, event) for place, event in enumerate(self._pending)]
+            self._pending = []
+        return self._sent
+
+    def stored(self) -> None:
+        """Note that the entries of the last write are committed."""
+        self.committed += self._sent
+        self._sent = []
+        if not self._pending:
+            self._idle.set()
+
+    def give_up(self) -> None:
+        """Note that the answer is not ours any more."""
+        self.taken.set()
+        self._idle.set()
+
+    async def written(self) -> None:
+        """Wait until everything queued is committed.
+
+        Raises:
+            AnswerTaken: it will never be.
+        """
+        await self._idle.wait()
+        if self.taken.is_set():
+            raise AnswerTaken
+
+
+@dataclass(slots=True, eq=False)
+class AnswerLog:
+    """Appends to the logs of this process' answers, and reads all."""
+
+    database: Database
+    changes: Changes
+    tick_s: float = TICK_S
+    _open: dict[UUID, OpenAnswer] = field(default_factory=dict)
+    _work: asyncio.Event = field(default_factory=asyncio.Event)
+    _urgent: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def open_answers(self) -> list[OpenAnswer]:
+        """The answers that this process writes now."""
+        return list(self._open.values())
+
+    def is_open(self, message_id: UUID) -> bool:
+        """Say whether this process writes the answer, so that its entries are at hand."""
+        return message_id in self._open
+
+    def open(self, message_id: UUID, workspace_id: UUID, token: UUID) -> OpenAnswer:
+        """Begin to write an answer whose lease `token` holds. `close` it in the end."""
+        answer = self._open[message_id] = OpenAnswer(message_id, workspace_id, token)
+        return answer
+
+    def close(self, answer: OpenAnswer) -> None:
+        """Forget an answer; what was not written is dropped, and watchers read from the database again."""
+        self._open.pop(answer.message_id, None)
+        self.changes.ring([answer_topic(answer.message_id)])
+
+    def append(self, answer: OpenAnswer, event: AnswerEvent) -> None:
+        """Queue an event for the next write.
+
+        Raises:
+            AnswerTaken: somebody else has ended the answer.
+        """
+        if answer.taken.is_set():
+            raise AnswerTaken
+        answer.add(event)
+        self._work.set()
+        # Whoever waits for an answer waits for its first words.
+        if not any(isinstance(entry.event, TextDelta) for entry in answer.committed):
+            self._urgent.set()
+
+    async def finish(self, answer: OpenAnswer, ending: Ending) -> None:
+        """Write what is queued, then end the answer: text, citations, status and last event in one transaction.
+
+        Raises:
+            AnswerTaken: somebody else has ended it.
+        """
+        self._urgent.set()
+        await answer.written()
+        while True:
+            try:
+                async with self.database.begin([answer.workspace_id]) as session:
+                    if await end_answer(session, self.changes, answer.message_id, ending, token=answer.token):
+                        return
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                log.warning("An answer could not be ended (%s); trying again", type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+            else:
+                answer.give_up()
+                raise AnswerTaken
+
+    async def read(self, message_id: UUID, workspace_id: UUID, after: int) -> list[LogEntry]:
+        """Return the committed entries after `after`, in order: all that this process has, or one page of them."""
+        answer = self._open.get(message_id)
+        if answer is not None:
+            return answer.committed[after:]
+        async with self.database.begin([workspace_id]) as session:
+            return await rows.entries(session, message_id, after, PAGE_ENTRIES)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncGenerator[None, None]:
+        """Run the writer meanwhile."""
+        task = asyncio.create_task(self._write_all(), name="answer-log-writer")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _write_all(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            self._urgent.clear()
+            batch = {answer: entries for answer in self.open_answers if (entries := answer.to_send())}
+            try:
+                await self._write(batch)
+            except Exception as error:
+                if is_outage(error):
+                    log.warning("Answers could not be written (%s); trying again", type(error).__name__)
+                    self._work.set()
+                    await asyncio.sleep(RETRY_S)
+                    continue
+                await self._write_one_by_one(batch)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._urgent.wait(), self.tick_s)
+
+    async def _write_one_by_one(self, batch: Mapping[OpenAnswer, list[LogEntry]]) -> None:
+        """Find the answer that cannot be stored: it must not hold up the others."""
+        for answer, entries in batch.items():
+            try:
+                await self._write({answer: entries})
+            except Exception:
+                log.exception("An answer cannot be stored", extra={"message_id": str(answer.message_id)})
+                answer.give_up()
+
+    async def _write(self, batch: Mapping[OpenAnswer, list[LogEntry]]) -> None:
+        if not batch:
+            return
+        topics = [answer_topic(answer.message_id) for answer in batch]
+        async with self.database.begin({answer.workspace_id for answer in batch}) as session:
+            held = await rows.hold_leases(session, {answer.message_id: answer.token for answer in batch})
+            new = [
+                (answer.message_id, answer.workspace_id, entry.sequence, entry.event)
+                for answer, entries in batch.items()
+                if answer.message_id in held
+                for entry in entries
+            ]
+            await rows.add_entries(session, new)
+            await self.changes.announce(session, topics)
+        for answer in batch:
+            if answer.message_id in held:
+                answer.stored()
+            else:
+                answer.give_up()
+                self.changes.ring([ended_topic(answer.message_id)])
+        self.changes.ring(topics)

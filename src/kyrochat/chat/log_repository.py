@@ -1,0 +1,130 @@
+"""Queries on the answer log and its leases."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB
+from sqlalchemy.types import Integer, Text, Uuid
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from kyrochat.chat.events import AnswerEvent, LogEntry, from_row, to_row
+from kyrochat.db.models import AnswerEvent as AnswerEventRow
+
+
+async def entries(session: AsyncSession, message_id: UUID, after: int, limit: int | None = None) -> list[LogEntry]:
+    """Return the entries after `after`, in order."""
+    query = (
+        select(AnswerEventRow)
+        .where(AnswerEventRow.message_id == message_id, AnswerEventRow.sequence > after)
+        .order_by(col(AnswerEventRow.sequence))
+        .limit(limit)
+    )
+    return [LogEntry(row.sequence, from_row(row.kind, row.data)) for row in await session.exec(query)]
+
+
+async def add_entries(session: AsyncSession, new: Sequence[tuple[UUID, UUID, int, AnswerEvent]]) -> None:
+    """Insert (message, workspace, sequence, event). Those that are there already are the same ones: sent again."""
+    if not new:
+        return
+    kinds_and_data = [to_row(event) for _, _, _, event in new]
+    parameters: dict[str, Any] = {
+        "messages": [message_id for message_id, _, _, _ in new],
+        "workspaces": [workspace_id for _, workspace_id, _, _ in new],
+        "sequences": [sequence for _, _, sequence, _ in new],
+        "kinds": [kind for kind, _ in kinds_and_data],
+        "data": [data for _, data in kinds_and_data],
+    }
+    await (await session.connection()).execute(_ADD, parameters)
+
+
+_ADD = text("""
+    INSERT INTO answer_events (message_id, workspace_id, sequence, kind, data)
+    SELECT * FROM unnest(:messages, :workspaces, :sequences, :kinds, :data)
+    ON CONFLICT (message_id, sequence) DO NOTHING
+""").bindparams(
+    bindparam("messages", type_=ARRAY(Uuid)),
+    bindparam("workspaces", type_=ARRAY(Uuid)),
+    bindparam("sequences", type_=ARRAY(Integer)),
+    bindparam("kinds", type_=ARRAY(Text)),
+    bindparam("data", type_=ARRAY(JSONB)),
+)
+
+
+async def hold_leases(session: AsyncSession, tokens: Mapping[UUID, UUID]) -> set[UUID]:
+    """Return the messages whose lease is still held by their token; until the transaction ends nobody can end them."""
+    # A key-share lock: it stops the deletion that ends an answer, and lets the heartbeat's update through.
+    rows = await (await session.connection()).execute(_HOLD, _pairs(tokens))
+    return set(rows.scalars())
+
+
+_HOLD = text("""
+    SELECT lease.message_id FROM answer_leases AS lease
+    JOIN unnest(:messages, :tokens) AS ours (message_id, token)
+      ON ours.message_id = lease.message_id AND ours.token = lease.token
+    FOR KEY SHARE OF lease
+""").bindparams(bindparam("messages", type_=ARRAY(Uuid)), bindparam("tokens", type_=ARRAY(Uuid)))
+
+
+async def renew_leases(session: AsyncSession, tokens: Mapping[UUID, UUID], lease: timedelta) -> set[UUID]:
+    """Hold the leases for `lease` from the database's now; return the messages that are still ours."""
+    rows = await (await session.connection()).execute(_RENEW, {**_pairs(tokens), "lease": lease})
+    return set(rows.scalars())
+
+
+_RENEW = text("""
+    UPDATE answer_leases AS lease SET leased_until = now() + :lease
+    FROM unnest(:messages, :tokens) AS ours (message_id, token)
+    WHERE ours.message_id = lease.message_id AND ours.token = lease.token
+    RETURNING lease.message_id
+""").bindparams(
+    bindparam("messages", type_=ARRAY(Uuid)),
+    bindparam("tokens", type_=ARRAY(Uuid)),
+    bindparam("lease", type_=INTERVAL),
+)
+
+
+async def lock_lease(session: AsyncSession, message_id: UUID, *, token: UUID | None, expired: bool = False) -> bool:
+    """Lock an answer's lease for its end: the one of `token`, or anyone's, or only an expired one.
+
+    Returns:
+        False when there is no such lease: the answer has ended.
+    """
+    rows = await (await session.connection()).execute(
+        _LOCK, {"message_id": message_id, "token": token, "expired": expired}
+    )
+    return rows.first() is not None
+
+
+_LOCK = text("""
+    SELECT 1 FROM answer_leases
+    WHERE message_id = :message_id AND (CAST(:token AS uuid) IS NULL OR token = :token)
+      AND (NOT :expired OR leased_until < now())
+    FOR UPDATE
+""").bindparams(bindparam("token", type_=Uuid))
+
+
+async def delete_lease(session: AsyncSession, message_id: UUID) -> None:
+    """Let go of an answer: it has ended."""
+    await (await session.connection()).execute(_DELETE, {"message_id": message_id})
+
+
+_DELETE = text("DELETE FROM answer_leases WHERE message_id = :message_id")
+
+
+async def expired_leases(session: AsyncSession, limit: int) -> Collection[tuple[UUID, UUID]]:
+    """Return (message, workspace) of answers whose process is gone."""
+    rows = await (await session.connection()).execute(_EXPIRED, {"limit": limit})
+    return [(row.message_id, row.workspace_id) for row in rows]
+
+
+_EXPIRED = text(
+    "SELECT message_id, workspace_id FROM answer_leases WHERE leased_until < now() ORDER BY leased_until LIMIT :limit"
+)
+
+
+def _pairs(tokens: Mapping[UUID, UUID]) -> dict[str, list[UUID]]:
+    return {"messages": list(tokens), "tokens": list(tokens.values())}

@@ -1,0 +1,148 @@
+"""Queries on conversations, messages and citations. Conversations are their user's own."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import func, text
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
+
+from kyrochat.db.keyset import Page, PageRequest, page
+from kyrochat.db.models import AnswerLease, Bot, Citation, Conversation, Message
+from kyrochat.db.states import MessageRole, MessageStatus
+
+
+def _own(user_id: UUID, workspaces: Sequence[UUID]) -> SelectOfScalar[Conversation]:
+    return (
+        select(Conversation)
+        .join(Bot, col(Bot.id) == Conversation.bot_id)
+        .where(
+            Conversation.user_id == user_id,
+            col(Conversation.workspace_id).in_(workspaces),
+            col(Bot.deleted_at).is_(None),
+        )
+    )
+
+
+async def conversation(
+    session: AsyncSession, conversation_id: UUID, *, user_id: UUID, workspaces: Sequence[UUID], for_update: bool = False
+) -> Conversation | None:
+    """Return the user's conversation: absent and somebody else's look the same."""
+    query = _own(user_id, workspaces).where(Conversation.id == conversation_id)
+    if for_update:
+        query = query.with_for_update(of=Conversation)
+    return (await session.exec(query)).one_or_none()
+
+
+async def conversations(
+    session: AsyncSession, conversation_ids: Sequence[UUID], *, user_id: UUID, workspaces: Sequence[UUID]
+) -> Sequence[Conversation]:
+    """Return those of the conversations that are the user's, in no order."""
+    query = _own(user_id, workspaces).where(col(Conversation.id).in_(conversation_ids))
+    return (await session.exec(query)).all()
+
+
+async def conversation_page(
+    session: AsyncSession, bot_id: UUID, request: PageRequest, *, user_id: UUID, workspaces: Sequence[UUID]
+) -> Page[Conversation]:
+    """Return one page of the user's conversations with a bot, newest first."""
+    query = _own(user_id, workspaces).where(Conversation.bot_id == bot_id)
+    return await page(session, query, Conversation.id, request)
+
+
+async def conversation_count(session: AsyncSession, bot_id: UUID, *, user_id: UUID) -> int:
+    """Return how many conversations the user has with a bot."""
+    query = select(func.count()).where(Conversation.bot_id == bot_id, Conversation.user_id == user_id)
+    return (await session.exec(query)).one()
+
+
+async def messages(
+    session: AsyncSession, message_ids: Sequence[UUID], *, user_id: UUID, workspaces: Sequence[UUID]
+) -> Sequence[Message]:
+    """Return those of the messages that are in the user's conversations, in no order."""
+    own = _own(user_id, workspaces).subquery()
+    query = select(Message).join(own, own.c.id == Message.conversation_id).where(col(Message.id).in_(message_ids))
+    return (await session.exec(query)).all()
+
+
+async def message_page(session: AsyncSession, conversation_id: UUID, request: PageRequest) -> Page[Message]:
+    """Return one page of a conversation's messages, newest first, by position."""
+    query = select(Message).where(Message.conversation_id == conversation_id)
+    return await page(session, query, Message.position, request)
+
+
+async def message_count(session: AsyncSession, conversation_id: UUID) -> int:
+    """Return how many messages a conversation has."""
+    return (await session.exec(select(func.count()).where(Message.conversation_id == conversation_id))).one()
+
+
+async def exchange_by_key(session: AsyncSession, conversation_id: UUID, key: str) -> tuple[Message, Message] | None:
+    """Return the question sent under an idempotency key, and its first answer."""
+    query = select(Message).where(Message.conversation_id == conversation_id, Message.idempotency_key == key)
+    question = (await session.exec(query)).one_or_none()
+    if question is None:
+        return None
+    answers = select(Message).where(Message.parent_id == question.id).order_by(col(Message.position)).limit(1)
+    return question, (await session.exec(answers)).one()
+
+
+async def last_message(session: AsyncSession, conversation_id: UUID) -> Message | None:
+    """Return the newest message of a conversation."""
+    query = (
+        select(Message)
+        .where(Message.conversation_id == conversation_id)
+        .order_by(col(Message.position).desc())
+        .limit(1)
+    )
+    return (await session.exec(query)).one_or_none()
+
+
+async def message_in(session: AsyncSession, conversation_id: UUID, message_id: UUID) -> Message | None:
+    """Return the message if it is of that conversation."""
+    query = select(Message).where(Message.id == message_id, Message.conversation_id == conversation_id)
+    return (await session.exec(query)).one_or_none()
+
+
+async def is_streaming(session: AsyncSession, conversation_id: UUID) -> bool:
+    """Say whether an answer of the conversation is being written."""
+    query = select(func.count()).where(
+        Message.conversation_id == conversation_id, Message.status == MessageStatus.STREAMING
+    )
+    return (await session.exec(query)).one() > 0
+
+
+async def history(session: AsyncSession, message_id: UUID, limit: int) -> list[tuple[MessageRole, str]]:
+    """Return (role, text) of the last `limit` messages up to and with `message_id`, along its branch, oldest first."""
+    rows = await (await session.connection()).execute(_BRANCH, {"message_id": message_id, "limit": limit})
+    return [(MessageRole(row.role), row.text) for row in rows][::-1]
+
+
+_BRANCH = text("""
+    WITH RECURSIVE branch AS (
+        SELECT id, parent_id, role, text, 1 AS step FROM messages WHERE id = :message_id
+        UNION ALL
+        SELECT up.id, up.parent_id, up.role, up.text, branch.step + 1
+        FROM messages AS up JOIN branch ON up.id = branch.parent_id
+        WHERE branch.step < :limit
+    )
+    SELECT role, text FROM branch ORDER BY step
+""")
+
+
+async def citations(session: AsyncSession, message_ids: Sequence[UUID]) -> Sequence[Citation]:
+    """Return the citations of messages, by message and number."""
+    query = (
+        select(Citation)
+        .where(col(Citation.message_id).in_(message_ids))
+        .order_by(col(Citation.message_id), col(Citation.number))
+    )
+    return (await session.exec(query)).all()
+
+
+async def add_lease(session: AsyncSession, answer: Message, token: UUID, lease: timedelta) -> None:
+    """Note that the holder of `token` writes the answer, until `lease` from the database's now."""
+    await session.flush()
+    until = (await session.exec(select(func.now() + lease))).one()
+    session.add(AnswerLease(message_id=answer.id, workspace_id=answer.workspace_id, token=token, leased_until=until))

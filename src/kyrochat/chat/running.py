@@ -1,0 +1,161 @@
+"""The answers that run in this process: their tasks, their leases, and the sweep for those of dead processes."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from kyrochat.chat import log_repository as rows
+from kyrochat.chat.answer import Answerer, Assignment
+from kyrochat.chat.ending import Ending, end_answer
+from kyrochat.chat.log import AnswerTaken, OpenAnswer
+from kyrochat.db.changes import Changes, ended_topic
+from kyrochat.db.engine import Database
+from kyrochat.db.states import MessageStatus
+from kyrochat.errors import Overloaded
+
+LEASE = timedelta(seconds=30)
+MAX_RUNNING = 500
+SWEPT_AT_ONCE = 100
+# After a stop the other answers get this long to finish by themselves.
+GRACE_S = 5.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    writing: asyncio.Task[None]
+    guard: asyncio.Task[None]
+
+
+@dataclass(slots=True, eq=False)
+class RunningAnswers:
+    """Runs answers under leases."""
+
+    database: Database
+    changes: Changes
+    answerer: Answerer
+    lease: timedelta = LEASE
+    _runs: dict[UUID, _Run] = field(default_factory=dict)
+
+    def must_have_room(self) -> None:
+        """Check that one more answer can run.
+
+        Raises:
+            Overloaded: it cannot.
+        """
+        if len(self._runs) >= MAX_RUNNING:
+            raise Overloaded
+
+    def start(self, message_id: UUID, workspace_id: UUID, token: UUID, assignment: Assignment) -> None:
+        """Write the answer in the background; `token` holds its lease."""
+        answer = self.answerer.log.open(message_id, workspace_id, token)
+        writing = asyncio.create_task(self.answerer.write(answer, assignment), name=f"answer-{message_id}")
+        guard = asyncio.create_task(self._guard(answer, writing), name=f"answer-guard-{message_id}")
+        self._runs[message_id] = _Run(writing, guard)
+
+    async def end(self, message_id: UUID, workspace_id: UUID, ending: Ending) -> bool:
+        """End an answer with the text so far, wherever it is being written; False when it has ended.
+
+        When it runs here, its provider's stream is closed first, and what was queued is written.
+        """
+        run = self._runs.get(message_id)
+        if run is not None:
+            run.writing.cancel()
+            await asyncio.wait([run.guard])
+        async with self.database.begin([workspace_id]) as session:
+            return await end_answer(session, self.changes, message_id, ending)
+
+    @asynccontextmanager
+    async def alive(self) -> AsyncGenerator[None, None]:
+        """Renew leases and sweep meanwhile; at the end let answers finish a little, then interrupt them."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.answerer.log.writing())
+            for name, work in (("renewals", self._renew), ("sweep", self._sweep)):
+                task = asyncio.create_task(self._every(self.lease.total_seconds() / 3, work), name=f"answer-{name}")
+                stack.push_async_callback(_cancel, task)
+            try:
+                yield
+            finally:
+                await self._wind_up()
+
+    async def _guard(self, answer: OpenAnswer, writing: asyncio.Task[None]) -> None:
+        """Wait for the writing to end, cancel it once somebody else has ended the answer, and clean up."""
+        with self.changes.watch(ended_topic(answer.message_id)) as bell:
+            try:
+                while not writing.done() and not answer.taken.is_set():
+                    ring = asyncio.create_task(bell.wait())
+                    await asyncio.wait([writing, ring], return_when=asyncio.FIRST_COMPLETED)
+                    if ring.done() and ring.result():
+                        await self._look_at_leases()
+                    await _cancel(ring)
+            finally:
+                await _cancel(writing)
+                await self._write_queued(answer)
+                self.answerer.log.close(answer)
+                del self._runs[answer.message_id]
+        if not writing.cancelled() and (error := writing.exception()):
+            log.error("An answer's task failed", exc_info=error)
+
+    async def _look_at_leases(self) -> None:
+        # A bell may ring for nothing, so the lease has the word.
+        try:
+            await self._renew()
+        except Exception as error:
+            log.debug("The lease could not be looked at (%s)", type(error).__name__)
+
+    async def _write_queued(self, answer: OpenAnswer) -> None:
+        try:
+            async with asyncio.timeout(1):
+                await answer.written()
+        except (TimeoutError, AnswerTaken):  # what was not stored was not seen by anybody either
+            log.debug("The last words of an answer were not stored")
+
+    async def _renew(self) -> None:
+        answers = {answer.message_id: answer for answer in self.answerer.log.open_answers}
+        if not answers:
+            return
+        async with self.database.begin() as session:
+            tokens = {message_id: answer.token for message_id, answer in answers.items()}
+            ours = await rows.renew_leases(session, tokens, self.lease)
+        for message_id, answer in answers.items():
+            if message_id not in ours:
+                answer.give_up()
+
+    async def _sweep(self) -> None:
+        async with self.database.begin() as session:
+            expired = await rows.expired_leases(session, SWEPT_AT_ONCE)
+        for message_id, workspace_id in expired:
+            async with self.database.begin([workspace_id]) as session:
+                ending = Ending(MessageStatus.INTERRUPTED)
+                if await end_answer(session, self.changes, message_id, ending, expired=True):
+                    log.warning("An answer was interrupted: its process is gone", extra={"message_id": str(message_id)})
+
+    async def _every(self, interval_s: float, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        while True:
+            try:
+                await work()
+            except Exception as error:
+                log.warning("Looking after answers failed (%s); trying again", type(error).__name__)
+            # Spread over the interval, so that many processes do not sweep in step.
+            await asyncio.sleep(interval_s * random.uniform(0.7, 1.0))  # noqa: S311
+
+    async def _wind_up(self) -> None:
+        if self._runs:
+            await asyncio.wait([run.guard for run in self._runs.values()], timeout=GRACE_S)
+        for answer in self.answerer.log.open_answers:
+            try:
+                await self.end(answer.message_id, answer.workspace_id, Ending(MessageStatus.INTERRUPTED))
+            except Exception as error:  # the sweep of another process will do it
+                log.warning("An answer could not be ended at shutdown (%s)", type(error).__name__)
+
+
+async def _cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait([task])

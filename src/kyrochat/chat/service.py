@@ -1,0 +1,307 @@
+"""Use cases of conversations: asking, watching, stopping, reading."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from kyrochat.accounts.viewer import Viewer
+from kyrochat.bots import repository as bots
+from kyrochat.chat import repository
+from kyrochat.chat.answer import Assignment
+from kyrochat.chat.ending import Ending
+from kyrochat.chat.events import AnswerEnded, LogEntry
+from kyrochat.chat.running import RunningAnswers
+from kyrochat.db.changes import Changes, answer_topic
+from kyrochat.db.engine import Database
+from kyrochat.db.keyset import Page, PageRequest
+from kyrochat.db.models import Bot, Citation, Conversation, Message
+from kyrochat.db.states import MessageRole, MessageStatus
+from kyrochat.errors import Conflict, InvalidInput, NotFound
+from kyrochat.retrieval.types import Passage
+from kyrochat.rules import Rules
+
+MAX_TITLE_CHARS = 200
+MAX_QUESTION_CHARS = 20_000
+MAX_KEY_CHARS = 200
+DERIVED_TITLE_CHARS = 60
+MAX_SEARCH_RESULTS = 50
+
+
+class AnswerInProgress(Conflict):
+    """The conversation's last answer is still being written."""
+
+    def __init__(self) -> None:
+        super().__init__("An answer is being written in this conversation. Wait for its end, or call `stopAnswer`.")
+
+
+class NotStreaming(Conflict):
+    """The message is not an answer that is being written."""
+
+    def __init__(self, status: MessageStatus) -> None:
+        super().__init__(f"Only an answer that is STREAMING can be stopped; this message is {status}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question and its answer."""
+
+    question: Message
+    answer: Message
+
+
+@dataclass(frozen=True, slots=True)
+class ChatService:
+    """What can be done with conversations."""
+
+    database: Database
+    changes: Changes
+    running: RunningAnswers
+
+    async def search(self, viewer: Viewer, bot_id: UUID, question: str, limit: int) -> Sequence[Passage]:
+        """Return up to `limit` passages for a question, best first, by the very path that answers use.
+
+        Raises:
+            InvalidInput: the question is empty or too long, or the limit out of range.
+            NotFound: the viewer has no such bot.
+        """
+        rules = Rules()
+        question = rules.text("query", question, max_chars=MAX_QUESTION_CHARS, min_chars=1)
+        rules.number("first", limit, least=1, most=MAX_SEARCH_RESULTS)
+        rules.enforce()
+        async with self.database.begin(viewer.workspaces) as session:
+            bot = await _bot(session, viewer, bot_id)
+        return await self.running.answerer.retriever.search(bot, question, limit)
+
+    async def start(self, viewer: Viewer, bot_id: UUID, title: str | None) -> Conversation:
+        """Begin a conversation with a bot. Without a title the first question gives it one.
+
+        Raises:
+            InvalidInput: the title is too long.
+            NotFound: the viewer has no such bot.
+        """
+        rules = Rules()
+        title = rules.text("title", title or "", max_chars=MAX_TITLE_CHARS)
+        rules.enforce()
+        async with self.database.begin(viewer.workspaces) as session:
+            bot = await _bot(session, viewer, bot_id)
+            conversation = Conversation(
+                workspace_id=bot.workspace_id, bot_id=bot.id, user_id=viewer.user_id, title=title
+            )
+            session.add(conversation)
+            await session.flush()
+            await session.refresh(conversation)
+            return conversation
+
+    async def send(
+        self,
+        viewer: Viewer,
+        conversation_id: UUID,
+        text: str,
+        *,
+        idempotency_key: str | None = None,
+        parent_id: UUID | None = None,
+    ) -> Exchange:
+        """Store a question with an empty answer, begin to write the answer, and return both at once.
+
+        The same idempotency key returns the same exchange. A second question waits for the first one's answer:
+        questions and answers of a conversation are in strict order.
+
+        Raises:
+            InvalidInput: the text is empty or too long, or the parent is not an answer of this conversation.
+            NotFound: the viewer has no such conversation.
+            AnswerInProgress: an answer is being written in the conversation.
+            Overloaded: too many answers are being written.
+        """
+        rules = Rules()
+        text = rules.text("text", text, max_chars=MAX_QUESTION_CHARS, min_chars=1)
+        if idempotency_key is not None:
+            rules.text("idempotencyKey", idempotency_key, max_chars=MAX_KEY_CHARS, min_chars=1)
+        rules.enforce()
+        self.running.must_have_room()
+        token = uuid4()
+        async with self.database.begin(viewer.workspaces) as session:
+            conversation = await self._lock(session, viewer, conversation_id)
+            if idempotency_key is not None:
+                known = await repository.exchange_by_key(session, conversation.id, idempotency_key)
+                if known is not None:
+                    return Exchange(*known)
+            if await repository.is_streaming(session, conversation.id):
+                raise AnswerInProgress
+            bot = await _bot(session, viewer, conversation.bot_id)
+            last = await repository.last_message(session, conversation.id)
+            parent = last if parent_id is None else await _parent(session, conversation, parent_id)
+            position = last.position if last else 0
+            question = Message(
+                workspace_id=conversation.workspace_id,
+                conversation_id=conversation.id,
+                parent_id=parent.id if parent else None,
+                position=position + 1,
+                role=MessageRole.USER,
+                text=text,
+                idempotency_key=idempotency_key,
+            )
+            session.add(question)
+            # Before the answer, whose foreign key names it.
+            await session.flush()
+            answer = Message(
+                workspace_id=conversation.workspace_id,
+                conversation_id=conversation.id,
+                parent_id=question.id,
+                position=position + 2,
+                role=MessageRole.ASSISTANT,
+                status=MessageStatus.STREAMING,
+                model=bot.model or self.running.answerer.model.name,
+            )
+            session.add(answer)
+            await repository.add_lease(session, answer, token, self.running.lease)
+            await session.flush()
+            for row in (question, answer):
+                await session.refresh(row)
+            conversation.title = conversation.title or _derived_title(text)
+            conversation.updated_at = answer.created_at
+            session.add(conversation)
+        self.running.start(answer.id, answer.workspace_id, token, Assignment(bot, question.id, text))
+        return Exchange(question, answer)
+
+    async def stop(self, viewer: Viewer, message_id: UUID) -> Message:
+        """End an answer with the text so far, whichever process writes it, and return it.
+
+        Raises:
+            NotFound: the viewer has no such message.
+            NotStreaming: it is a question. An answer that has ended meanwhile is returned as it is.
+        """
+        message = await self.message(viewer, message_id)
+        if message.role is not MessageRole.ASSISTANT:
+            raise NotStreaming(message.status)
+        await self.running.end(message.id, message.workspace_id, Ending(MessageStatus.STOPPED))
+        return await self.message(viewer, message_id)
+
+    async def events(self, viewer: Viewer, message_id: UUID, after: int) -> AsyncGenerator[LogEntry, None]:
+        """Yield the entries of an answer's log after `after`, in order: replayed, then live, until the last one.
+
+        A watcher holds an offset and no queue: one that reads slowly costs nothing.
+
+        Raises:
+            InvalidInput: `after` is negative.
+            NotFound: the viewer has no such message, or it is a question.
+        """
+        if after < 0:
+            raise InvalidInput.at("after", "It is a sequence number, 0 or more.")
+        message = await self.message(viewer, message_id)
+        if message.role is not MessageRole.ASSISTANT:
+            raise NotFound("answer")
+        log = self.running.answerer.log
+        with self.changes.watch(answer_topic(message_id)) as bell:
+            while True:
+                entries = await log.read(message_id, message.workspace_id, after)
+                for entry in entries:
+                    yield entry
+                    after = entry.sequence
+                    if isinstance(entry.event, AnswerEnded):
+                        return
+                if entries:
+                    continue
+                # The last event and the final status are one transaction: read after the status, it is there.
+                if message.status is not MessageStatus.STREAMING:
+                    return
+                await bell.wait()
+                if not log.is_open(message_id):
+                    message = await self.message(viewer, message_id)
+
+    async def message(self, viewer: Viewer, message_id: UUID) -> Message:
+        """Return a message.
+
+        Raises:
+            NotFound: the viewer has no such message.
+        """
+        found = await self.messages(viewer, [message_id])
+        if not found:
+            raise NotFound("message")
+        return found[0]
+
+    async def messages(self, viewer: Viewer, message_ids: Sequence[UUID]) -> Sequence[Message]:
+        """Return those of the messages that are the viewer's, in no order."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.messages(
+                session, message_ids, user_id=viewer.user_id, workspaces=list(viewer.workspaces)
+            )
+
+    async def conversations(self, viewer: Viewer, conversation_ids: Sequence[UUID]) -> Sequence[Conversation]:
+        """Return those of the conversations that are the viewer's, in no order."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.conversations(
+                session, conversation_ids, user_id=viewer.user_id, workspaces=list(viewer.workspaces)
+            )
+
+    async def conversation_page(self, viewer: Viewer, bot_id: UUID, request: PageRequest) -> Page[Conversation]:
+        """Return one page of the viewer's conversations with a bot, newest first."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.conversation_page(
+                session, bot_id, request, user_id=viewer.user_id, workspaces=list(viewer.workspaces)
+            )
+
+    async def conversation_count(self, viewer: Viewer, bot_id: UUID) -> int:
+        """Return how many conversations `conversation_page` leads through."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.conversation_count(session, bot_id, user_id=viewer.user_id)
+
+    async def message_page(self, viewer: Viewer, conversation: Conversation, request: PageRequest) -> Page[Message]:
+        """Return one page of the messages of a conversation of the viewer's, newest first; keys are positions."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.message_page(session, conversation.id, request)
+
+    async def message_count(self, viewer: Viewer, conversation: Conversation) -> int:
+        """Return how many messages a conversation has."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.message_count(session, conversation.id)
+
+    async def citations(self, viewer: Viewer, message_ids: Sequence[UUID]) -> Sequence[Citation]:
+        """Return the citations of messages of the viewer's, by message and number."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.citations(session, message_ids)
+
+    async def delete(self, viewer: Viewer, conversation_id: UUID) -> UUID:
+        """Delete a conversation with its messages; an answer that is being written ends with it.
+
+        Raises:
+            NotFound: the viewer has no such conversation.
+        """
+        async with self.database.begin(viewer.workspaces) as session:
+            await session.delete(await self._lock(session, viewer, conversation_id))
+        return conversation_id
+
+    async def _lock(self, session: AsyncSession, viewer: Viewer, conversation_id: UUID) -> Conversation:
+        conversation = await repository.conversation(
+            session,
+            conversation_id,
+            user_id=viewer.user_id,
+            workspaces=list(viewer.workspaces),
+            for_update=True,
+        )
+        if conversation is None:
+            raise NotFound("conversation")
+        return conversation
+
+
+async def _bot(session: AsyncSession, viewer: Viewer, bot_id: UUID) -> Bot:
+    bot = await bots.get(session, bot_id, workspaces=list(viewer.workspaces))
+    if bot is None:
+        raise NotFound("bot")
+    return bot
+
+
+async def _parent(session: AsyncSession, conversation: Conversation, parent_id: UUID) -> Message:
+    parent = await repository.message_in(session, conversation.id, parent_id)
+    if parent is None or parent.role is not MessageRole.ASSISTANT:
+        raise InvalidInput.at("parentId", "It names no answer of this conversation.")
+    return parent
+
+
+def _derived_title(question: str) -> str:
+    words = " ".join(question.split())
+    if len(words) <= DERIVED_TITLE_CHARS:
+        return words
+    start = words[:DERIVED_TITLE_CHARS]
+    return (start.rpartition(" ")[0] or start).rstrip(",;:") + " …"

@@ -1,0 +1,55 @@
+"""Pages of a list by keyset: rows after or before a key, never an offset, so inserts and deletes move nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
+
+Row = TypeVar("Row")
+
+MAX_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """Which part of a list, newest first: the `size` rows next to the keys.
+
+    `after` and `before` are keys of rows, exclusive, which need not exist any more; `from_end` asks for the last ones.
+    """
+
+    size: int
+    after: Any = None
+    before: Any = None
+    from_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Rows, newest first, and whether there are more on either side."""
+
+    rows: Sequence[Row]
+    has_next: bool
+    has_previous: bool
+
+
+async def page(
+    session: AsyncSession, query: SelectOfScalar[Row], key: "InstrumentedAttribute[Any] | Any", request: PageRequest
+) -> Page[Row]:
+    """Run `query` for one page. `key` is a unique column on which newer rows are greater."""
+    column = col(key)
+    if request.after is not None:
+        query = query.where(column < request.after)
+    if request.before is not None:
+        query = query.where(column > request.before)
+    order = column.asc() if request.from_end else column.desc()
+    found = list((await session.exec(query.order_by(order).limit(request.size + 1))).all())
+    more = len(found) > request.size
+    rows = found[: request.size]
+    if request.from_end:
+        rows.reverse()
+        return Page(rows, has_next=request.before is not None, has_previous=more)
+    return Page(rows, has_next=more, has_previous=request.after is not None)

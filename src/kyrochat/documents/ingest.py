@@ -1,0 +1,171 @@
+"""Turns a stored file into passages. Every step is written under (document, version) and under the job's lease,
+so a retry starts clean, a zombie's step is refused, and the last transaction alone makes the version live."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from kyrochat.bots import repository as bots
+from kyrochat.db.changes import Changes, document_topic
+from kyrochat.db.columns import new_id
+from kyrochat.db.engine import Database
+from kyrochat.db.models import Bot, Chunk, Document, DocumentVersion
+from kyrochat.db.states import DocumentStatus
+from kyrochat.documents import repository
+from kyrochat.documents.extraction import Extracted, Extractor
+from kyrochat.documents.storage import FileStore
+from kyrochat.errors import UnreadableDocument
+from kyrochat.jobs.queue import ClaimedJob, complete, hold
+from kyrochat.retrieval import repository as index
+from kyrochat.retrieval.chunking import split
+from kyrochat.retrieval.lexical import ENCODER_VERSION, encode_chunk, to_sparsevec_text
+from kyrochat.retrieval.retriever import sample_lexicon
+
+# About a third of a second of encoding, and one progress event.
+BATCH_CHUNKS = 300
+# What progress says after each stage; indexing fills what is left.
+EXTRACTING, CHUNKED = 0.05, 0.2
+# A lexicon is rebuilt when the bot has grown or shrunk by this much: rank hardly depends on it.
+LEXICON_DRIFT = 0.1
+
+
+class Gone(Exception):
+    """The document was deleted meanwhile: there is nothing left to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingestion:
+    """The handler of ingestion jobs."""
+
+    database: Database
+    changes: Changes
+    store: FileStore
+    extractor: Extractor
+
+    async def __call__(self, job: ClaimedJob) -> None:
+        """Ingest the job's document. A document that cannot be read becomes FAILED, without another attempt.
+
+        Raises:
+            LeaseLost: another worker has taken over; nothing of this attempt stays visible.
+        """
+        try:
+            await self._ingest(job)
+        except Gone:
+            return
+        except UnreadableDocument as error:
+            async with self.database.begin([job.workspace_id]) as session:
+                await fail_document(session, self.changes, job, error.message)
+                await complete(session, job)
+
+    async def _ingest(self, job: ClaimedJob) -> None:
+        async with self.database.begin([job.workspace_id]) as session:
+            document = await self._step(session, job, EXTRACTING)
+            bot = await bots.get(session, document.bot_id, workspaces=[job.workspace_id])
+            if bot is None:
+                raise Gone
+            # What an attempt before this one left behind.
+            await repository.delete_chunks(session, document.id, only=document.version)
+            await repository.delete_versions(session, document.id, only=document.version)
+        extracted = await self.extractor.extract(await self.store.get(document.storage_key), document.media_type)
+        chunks = await asyncio.to_thread(_chunks, document, extracted)
+        async with self.database.begin([job.workspace_id]) as session:
+            await self._step(session, job, CHUNKED)
+            session.add(
+                DocumentVersion(
+                    document_id=document.id,
+                    version=document.version,
+                    workspace_id=document.workspace_id,
+                    text=extracted.text,
+                )
+            )
+        for start in range(0, len(chunks), BATCH_CHUNKS):
+            batch = chunks[start : start + BATCH_CHUNKS]
+            terms = await asyncio.to_thread(_terms, bot, document, batch)
+            done = CHUNKED + (1 - CHUNKED) * min(0.99, (start + len(batch)) / len(chunks))
+            async with self.database.begin([job.workspace_id]) as session:
+                await self._step(session, job, done)
+                await index.add_chunks(session, batch, terms, ENCODER_VERSION)
+        await self._renew_lexicon(bot)
+        async with self.database.begin([job.workspace_id]) as session:
+            await self._go_live(session, job, len(chunks))
+
+    async def _step(self, session: AsyncSession, job: ClaimedJob, progress: float) -> Document:
+        """Lock the document for one step, under the job's lease, and say how far it is."""
+        await hold(session, job)
+        document = await repository.lock_for_work(session, *_target(job))
+        if document is None:
+            raise Gone
+        document.status, document.progress, document.failure = DocumentStatus.PROCESSING, progress, None
+        session.add(document)
+        await self.changes.announce(session, [document_topic(document.id)])
+        return document
+
+    async def _go_live(self, session: AsyncSession, job: ClaimedJob, chunk_count: int) -> None:
+        document = await self._step(session, job, 1.0)
+        document.status, document.live_version, document.chunk_count = (
+            DocumentStatus.READY,
+            document.version,
+            chunk_count,
+        )
+        session.add(document)
+        await session.flush()
+        # Citations need the texts of old versions, nobody needs their chunks.
+        await repository.delete_chunks(session, document.id, keep=document.version)
+        await complete(session, job)
+
+    async def _renew_lexicon(self, bot: Bot) -> None:
+        async with self.database.begin([bot.workspace_id]) as session:
+            count = await index.chunk_count(session, bot.id)
+            stored = await index.lexicon(session, bot.id)
+            if stored is not None and abs(count - stored.chunk_count) <= LEXICON_DRIFT * stored.chunk_count:
+                return
+            lexicon = await sample_lexicon(session, bot)
+            await index.store_lexicon(
+                session, bot.id, bot.workspace_id, chunk_count=count, frequencies=lexicon.to_bytes()
+            )
+
+
+async def fail_document(session: AsyncSession, changes: Changes, job: ClaimedJob, reason: str) -> None:
+    """Mark the job's document FAILED, in the transaction that ends the job."""
+    document = await repository.lock_for_work(session, *_target(job))
+    if document is None:
+        return
+    document.status, document.failure = DocumentStatus.FAILED, reason
+    session.add(document)
+    await changes.announce(session, [document_topic(document.id)])
+
+
+def _target(job: ClaimedJob) -> tuple[UUID, int]:
+    return UUID(job.payload["document_id"]), int(job.payload["version"])
+
+
+def _chunks(document: Document, extracted: Extracted) -> list[Chunk]:
+    found = split(extracted.text, markdown=extracted.markdown)
+    if not found:
+        raise UnreadableDocument("The document holds no text.")
+    return [
+        Chunk(
+            id=new_id(),
+            workspace_id=document.workspace_id,
+            bot_id=document.bot_id,
+            document_id=document.id,
+            version=document.version,
+            ordinal=ordinal,
+            start=chunk.start,
+            end=chunk.end,
+            text=chunk.text,
+            heading=chunk.heading,
+            page=chunk.page,
+        )
+        for ordinal, chunk in enumerate(found)
+    ]
+
+
+def _terms(bot: Bot, document: Document, chunks: Sequence[Chunk]) -> dict[UUID, str]:
+    return {
+        chunk.id: to_sparsevec_text(encode_chunk(document.title, chunk.text, bot.language, chunk.heading))
+        for chunk in chunks
+    }

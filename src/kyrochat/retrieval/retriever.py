@@ -1,0 +1,101 @@
+"""Finds passages for a question. Search and answers use this very path."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from kyrochat.db.engine import Database
+from kyrochat.db.models import Bot
+from kyrochat.retrieval import repository
+from kyrochat.retrieval.lexical import ENCODER_VERSION, chunk_tokens, encode_query, to_sparsevec_text
+from kyrochat.retrieval.lexicon import Lexicon
+from kyrochat.retrieval.proximity import RERANKED, proximity_bonus
+from kyrochat.retrieval.tokens import tokenize
+from kyrochat.retrieval.types import Passage
+
+CANDIDATES = 50
+LEXICON_SAMPLE = 2_000
+CACHED_LEXICONS = 64
+# A question may be pasted text; what follows this many characters would only blur it.
+MAX_QUERY_CHARS = 4_000
+
+
+@dataclass(slots=True, eq=False)
+class Lexicons:
+    """Lexicons by bot and version, the ones used last. A version never changes, so nothing expires."""
+
+    _cached: OrderedDict[tuple[UUID, int], Lexicon] = field(default_factory=OrderedDict)
+
+    async def of_bot(self, session: AsyncSession, bot: Bot) -> Lexicon:
+        """Return the bot's lexicon; one from a fresh sample when none is stored yet."""
+        version = await repository.lexicon_version(session, bot.id)
+        if version is None:
+            return await sample_lexicon(session, bot)
+        found = self._cached.get((bot.id, version))
+        if found is None:
+            row = await repository.lexicon(session, bot.id)
+            if row is None:
+                return await sample_lexicon(session, bot)
+            version, found = row.version, await asyncio.to_thread(Lexicon.from_bytes, row.frequencies)
+        self._cached[bot.id, version] = found
+        self._cached.move_to_end((bot.id, version))
+        while len(self._cached) > CACHED_LEXICONS:
+            self._cached.popitem(last=False)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Retriever:
+    """Lexical retrieval in PostgreSQL."""
+
+    database: Database
+    lexicons: Lexicons = field(default_factory=Lexicons)
+
+    async def search(self, bot: Bot, question: str, limit: int) -> list[Passage]:
+        """Return up to `limit` passages of the bot's live documents, best first; none when no word occurs."""
+        question = question[:MAX_QUERY_CHARS]
+        async with self.database.begin([bot.workspace_id]) as session:
+            lexicon = await self.lexicons.of_bot(session, bot)
+            query = encode_query(question, lexicon, bot.language)
+            if not query.indices:
+                return []
+            hits = await repository.lexical_hits(
+                session,
+                bot.id,
+                to_sparsevec_text(query),
+                encoder_version=ENCODER_VERSION,
+                limit=max(CANDIDATES, limit),
+            )
+            found = await repository.passages(session, dict(hits[: max(RERANKED, limit)]), bot_id=bot.id)
+        ranked = _rerank(
+            [found[chunk_id] for chunk_id, _ in hits if chunk_id in found], question, lexicon, bot.language
+        )
+        return ranked[:limit]
+
+
+def _rerank(passages: Sequence[Passage], question: str, lexicon: Lexicon, language: str) -> list[Passage]:
+    """Add to the first ones' scores what words standing close together are worth."""
+    query_tokens = tokenize(question, language)
+    closer = [
+        replace(
+            passage,
+            score=passage.score + proximity_bonus(query_tokens, tokenize(passage.text, language), lexicon.idf),
+        )
+        for passage in passages[:RERANKED]
+    ]
+    return [*sorted(closer, key=lambda passage: passage.score, reverse=True), *passages[RERANKED:]]
+
+
+async def sample_lexicon(session: AsyncSession, bot: Bot) -> Lexicon:
+    """Build a lexicon from a random sample of the bot's chunks."""
+    chunk_count = await repository.chunk_count(session, bot.id)
+    sample = await repository.sample_chunks(session, bot.id, LEXICON_SAMPLE)
+    return await asyncio.to_thread(
+        lambda: Lexicon.build(
+            (chunk_tokens(title, body, bot.language, heading) for title, body, heading in sample), chunk_count
+        )
+    )
