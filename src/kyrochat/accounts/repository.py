@@ -24,6 +24,14 @@ async def users_by_id(session: AsyncSession, user_ids: Sequence[UUID]) -> Sequen
     return (await session.exec(select(User).where(col(User.id).in_(user_ids)))).all()
 
 
+async def oldest_users(session: AsyncSession, email: str | None, limit: int = 1_000) -> Sequence[User]:
+    """Return up to `limit` users, the oldest first; only the one of `email` when it is given."""
+    query = select(User).order_by(col(User.id)).limit(limit)
+    if email is not None:
+        query = query.where(User.email == email)
+    return (await session.exec(query)).all()
+
+
 async def lock_first_user(session: AsyncSession) -> bool:
     """Say whether there is no user yet. Until the transaction ends nobody else gets to ask."""
     await (await session.connection()).execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FIRST_USER_LOCK})

@@ -15,7 +15,7 @@ from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.engine import Database
 from kyrochat.db.models import User, UserSession, Workspace, WorkspaceMember
 from kyrochat.db.states import WorkspaceRole
-from kyrochat.errors import Conflict, Forbidden, InvalidCredentials, Unauthenticated
+from kyrochat.errors import Conflict, Forbidden, InvalidCredentials, NotFound, Unauthenticated
 from kyrochat.rules import Rules
 from kyrochat.settings import Registration
 
@@ -143,6 +143,18 @@ class AccountService:
             if await repository.live_session(session, claims.session_id, claims.user_id) is None:
                 raise Unauthenticated("The session has ended. Sign in again.")
             return await viewer_of_user(session, claims.user_id, claims.session_id)
+
+    async def local_viewers(self, email: str | None = None) -> list[Viewer]:
+        """Return who the operator at the command line may act as: everybody, the oldest account first, or one.
+
+        Raises:
+            NotFound: nobody has that e-mail address.
+        """
+        async with self.database.begin() as session:
+            users = await repository.oldest_users(session, email.strip().lower() if email else None)
+            if email and not users:
+                raise NotFound(f"account as {email}")
+            return [await viewer_of_user(session, user.id, None) for user in users]
 
     async def me(self, viewer: Viewer) -> User:
         """Return the viewer's user."""

@@ -130,6 +130,16 @@ class BotService:
         async with self.database.begin(viewer.workspaces) as session:
             return await repository.get(session, bot_id, workspaces=list(viewer.workspaces))
 
+    async def find(self, viewer: Viewer, name_or_id: str) -> Bot | None:
+        """Return the viewer's bot of that name, whatever its case, or of that id."""
+        try:
+            return await self.get(viewer, UUID(name_or_id))
+        except ValueError:
+            pass
+        async with self.database.begin(viewer.workspaces) as session:
+            found = await repository.by_name(session, name_or_id, workspaces=list(viewer.workspaces))
+        return found[0] if found else None
+
     async def many(self, viewer: Viewer, bot_ids: Sequence[UUID]) -> Sequence[Bot]:
         """Return those of the bots that the viewer has, in no order."""
         async with self.database.begin(viewer.workspaces) as session:

@@ -31,7 +31,7 @@ from sqlmodel import Field, SQLModel
 
 from kyrochat.db.columns import json_list, key, moment, now, one_of, owned_by, tenant, text_, uuid_
 from kyrochat.db.states import (
-    DeletionStatus,
+    DocumentDeletionStatus,
     DocumentSource,
     DocumentStatus,
     JobState,
@@ -129,7 +129,7 @@ class Bot(SQLModel, table=True):
     top_k: int = Field(default=8)
     greeting: str = text_()
     suggested_questions: list[str] = json_list()
-    language: str = Field(default="english", sa_column=Column(Text, nullable=False, server_default="english"))
+    language: str = Field(default="auto", sa_column=Column(Text, nullable=False, server_default="auto"))
     created_at: datetime = now()
     updated_at: datetime = now(on_update=True)
     deleted_at: datetime | None = moment()
@@ -196,7 +196,7 @@ class DocumentDeletion(SQLModel, table=True):
 
     document_id: UUID = uuid_(primary=True)
     workspace_id: UUID = tenant()
-    status: DeletionStatus = one_of(DeletionStatus.PENDING)
+    status: DocumentDeletionStatus = one_of(DocumentDeletionStatus.PENDING)
     chunks_deleted: int = Field(default=0)
     vectors_deleted: int = Field(default=0)
     requested_at: datetime = now()

@@ -29,7 +29,7 @@ class DocumentStatus(StrEnum):
     DELETING = "DELETING"
 
 
-class DeletionStatus(StrEnum):
+class DocumentDeletionStatus(StrEnum):
     """Where the purge of a deleted document stands."""
 
     PENDING = "PENDING"

@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from kyrochat.db.changes import Changes, document_topic
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot, Document, DocumentDeletion
-from kyrochat.db.states import DeletionStatus
+from kyrochat.db.states import DocumentDeletionStatus
 from kyrochat.documents import repository
 from kyrochat.documents.storage import FileStore
 from kyrochat.jobs.queue import ClaimedJob, complete
@@ -45,7 +45,8 @@ class DocumentPurge:
             document = row.one_or_none()
             chunks = await repository.delete_chunks(session, document_id)
             await repository.delete_versions(session, document_id)
-            if await repository.count_remains(session, document_id) or await self.store.exists(prefix):
+            # Deleting once more is the search: it says how many files there were.
+            if await repository.count_remains(session, document_id) or await self.store.delete_prefix(prefix):
                 raise StillThere
             receipt = await repository.deletion(session, document_id, workspaces=[job.workspace_id])
             if receipt is not None:
@@ -57,7 +58,7 @@ class DocumentPurge:
 
 
 async def _verify(session: AsyncSession, receipt: DocumentDeletion, chunks: int) -> None:
-    receipt.status = DeletionStatus.VERIFIED
+    receipt.status = DocumentDeletionStatus.VERIFIED
     receipt.chunks_deleted += chunks
     # Term weights live and die with their chunks; each chunk has one.
     receipt.vectors_deleted += chunks

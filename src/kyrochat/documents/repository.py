@@ -113,7 +113,8 @@ async def delete_versions(session: AsyncSession, document_id: UUID, *, only: int
 
 async def count_remains(session: AsyncSession, document_id: UUID) -> int:
     """Return how many rows of a document's content are left, its own row aside."""
-    return (await (await session.connection()).execute(_REMAINS, {"document_id": document_id})).scalar_one()
+    found = await (await session.connection()).execute(_REMAINS, {"document_id": document_id})
+    return int(found.scalar_one())
 
 
 _REMAINS = text("""

@@ -1,0 +1,129 @@
+"""The command line. Everything heavy is imported by the command that needs it, so that `--help` is quick."""
+
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from kyrochat.settings import Settings
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+data_dir_option = click.option(
+    "--data-dir", type=click.Path(file_okay=False, path_type=Path), help="Files, secrets and the embedded database."
+)
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(package_name="kyrochat")
+def main() -> None:
+    """KyroChat: chatbots that answer from their own documents, over GraphQL.
+
+    Settings come from the environment (KYROCHAT_...) and from .env; the README lists them.
+    """
+
+
+@main.command()
+@click.option("--host", help="Address to listen on (127.0.0.1).")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (8000); 0 picks a free one.")
+@data_dir_option
+def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
+    """Run the server: API, GraphiQL and, unless KYROCHAT_WORKERS=0, the ingestion of documents."""
+    from kyrochat.serving import serve as run_server
+
+    _run(lambda settings: run_server(settings), host=host, port=port, data_dir=data_dir)
+
+
+@main.command()
+@data_dir_option
+def worker(data_dir: Path | None) -> None:
+    """Ingest documents in a process of its own, beside servers with KYROCHAT_WORKERS=0."""
+    from kyrochat.serving import work
+
+    _run(lambda settings: work(settings), data_dir=data_dir)
+
+
+@main.command()
+@click.argument("revision", default="head")
+@data_dir_option
+def migrate(revision: str, data_dir: Path | None) -> None:
+    """Bring the database to the newest schema, or to REVISION ("base" empties it)."""
+    from kyrochat.serving import migrate_to
+
+    _run(lambda settings: migrate_to(settings, revision), data_dir=data_dir)
+    click.echo(f"The database is at {revision}.")
+
+
+@main.command()
+def schema() -> None:
+    """Print the GraphQL schema."""
+    from kyrochat.graphql.schema import schema_text
+
+    click.echo(schema_text(), nl=False)
+
+
+@main.command()
+@data_dir_option
+def demo(data_dir: Path | None) -> None:
+    """Load the sample bot with its documents, ask it a question, and print the cited answer as it streams."""
+    from kyrochat.demo import run_demo
+
+    _run(lambda settings: run_demo(settings, click.echo), data_dir=data_dir, quiet=True)
+
+
+@main.command()
+@click.argument("bot")
+@click.argument("question")
+@click.option("--as", "email", help="Whose bot it is; by default whoever has one of that name.")
+@data_dir_option
+def ask(bot: str, question: str, email: str | None, data_dir: Path | None) -> None:
+    """Ask BOT (its name or id) a QUESTION, and print the cited answer as it streams."""
+    from kyrochat.demo import ask as ask_bot
+
+    _run(lambda settings: ask_bot(settings, click.echo, bot, question, email), data_dir=data_dir, quiet=True)
+
+
+def _run(make: Any, *, quiet: bool = False, **options: Any) -> None:
+    """Run a command's coroutine. An expected failure is one line and exit code 1, never a traceback."""
+    import asyncio
+    import logging
+
+    from kyrochat.errors import KyroError
+    from kyrochat.logs import set_up_logs
+
+    try:
+        settings = _settings(options)
+        set_up_logs(settings.log_format, logging.WARNING if quiet else logging.INFO)
+        coroutine: Coroutine[Any, Any, None] = make(settings)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(coroutine)
+    except KyroError as error:
+        raise click.ClickException(error.message) from error
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _settings(options: dict[str, Any]) -> "Settings":
+    from pydantic import ValidationError
+
+    from kyrochat.settings import Settings
+
+    try:
+        return Settings(**{name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        problems = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
+        raise click.ClickException(f"A setting is wrong: {problems}") from error
+
+
+def _loop_factory() -> Any:
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""The composition root: settings in, a running server out. Here a job's kind meets its handler."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from kyrochat.accounts.passwords import Passwords
+from kyrochat.accounts.service import AccountService
+from kyrochat.accounts.tokens import Tokens
+from kyrochat.bots.service import PURGE_BOT, BotService
+from kyrochat.chat.answer import Answerer
+from kyrochat.chat.log import AnswerLog
+from kyrochat.chat.running import RunningAnswers
+from kyrochat.chat.service import ChatService
+from kyrochat.db.access import DatabaseAccess, refuse_to_bypass
+from kyrochat.db.changes import Changes
+from kyrochat.db.engine import Database
+from kyrochat.documents.extraction import Extractor
+from kyrochat.documents.ingest import Ingestion, fail_document
+from kyrochat.documents.purge import BotPurge, DocumentPurge
+from kyrochat.documents.service import INGEST, PURGE_DOCUMENT, DocumentService
+from kyrochat.documents.storage import FileStore, open_store
+from kyrochat.errors import KyroError, Unauthenticated
+from kyrochat.graphql.context import Context, Services
+from kyrochat.graphql.pages import page_routes
+from kyrochat.graphql.schema import build_schema
+from kyrochat.graphql.view import GraphQLView, authorization
+from kyrochat.jobs.queue import ClaimedJob, Queue
+from kyrochat.jobs.worker import Kind, Worker
+from kyrochat.retrieval.gemini import open_gemini
+from kyrochat.retrieval.offline import ExtractiveModel
+from kyrochat.retrieval.ports import AnswerModel
+from kyrochat.retrieval.retriever import Retriever
+from kyrochat.settings import Settings, signing_secret
+
+# Jobs get this long to end by themselves at shutdown; then they are given back, without a charge.
+WORKER_GRACE_S = 15.0
+# What a multipart request is longer than its file.
+MULTIPART_ENVELOPE_BYTES = 512 * 1024
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Runtime:
+    """What runs in this process, for as long as it does."""
+
+    services: Services
+    database: Database
+    changes: Changes
+    store: FileStore
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, access: DatabaseAccess, *, model: AnswerModel | None = None
+) -> AsyncGenerator[Runtime, None]:
+    """Open everything, work meanwhile, close everything. `model` answers instead of what the settings name."""
+    async with AsyncExitStack() as stack:
+        database = access.open_app()
+        stack.push_async_callback(database.close)
+        await refuse_to_bypass(database)
+        if model is None:
+            model = await stack.enter_async_context(answer_model(settings))
+        passwords = Passwords()
+        stack.callback(passwords.close)
+        changes = Changes()
+        await stack.enter_async_context(changes.listening(database.engine))
+        store = open_store(settings.data_dir / "files")
+        answerer = Answerer(database, AnswerLog(database, changes), Retriever(database), model)
+        answers = RunningAnswers(database, changes, answerer)
+        await stack.enter_async_context(answers.alive())
+        if settings.workers:
+            await stack.enter_async_context(working(settings.workers, access, changes, store))
+        is_offline = isinstance(model, ExtractiveModel)
+        log.info("Answers come from %s%s", model.name, ": offline mode, they quote the documents" if is_offline else "")
+        yield Runtime(
+            Services(
+                accounts=AccountService(database, passwords, Tokens(signing_secret(settings)), settings.registration),
+                bots=BotService(database, changes),
+                documents=DocumentService(database, changes, store, settings.max_upload_bytes),
+                chat=ChatService(database, changes, answers),
+                version=version("kyrochat"),
+                answer_model=model.name,
+                is_offline=is_offline,
+            ),
+            database,
+            changes,
+            store,
+        )
+
+
+@asynccontextmanager
+async def answer_model(settings: Settings) -> AsyncGenerator[AnswerModel, None]:
+    """Give the model that the settings name: Gemini with a key, quoting without."""
+    if settings.gemini_api_key is None:
+        yield ExtractiveModel()
+        return
+    gemini = open_gemini(
+        settings.gemini_api_key.get_secret_value(),
+        settings.gemini_base_url,
+        settings.gemini_api_version,
+        settings.gemini_model,
+        settings.gemini_embedding_model,
+    )
+    try:
+        yield gemini.answer_model
+    finally:
+        await gemini.close()
+
+
+@asynccontextmanager
+async def working(
+    concurrency: int, access: DatabaseAccess, changes: Changes, store: FileStore
+) -> AsyncGenerator[Worker, None]:
+    """Work on jobs meanwhile, under the worker's role; jobs that are not done at the end are given back."""
+    database = access.open_worker(concurrency)
+    try:
+        await refuse_to_bypass(database)
+        worker = Worker(Queue(database), changes, job_kinds(database, changes, store), concurrency)
+        task = asyncio.create_task(worker.run(), name="worker")
+        try:
+            yield worker
+        finally:
+            await worker.stop(WORKER_GRACE_S)
+            await asyncio.wait([task])
+    finally:
+        await database.close()
+
+
+def job_kinds(database: Database, changes: Changes, store: FileStore) -> Mapping[str, Kind]:
+    """Return what is done for each kind of job."""
+
+    async def on_ingest_failed(session: AsyncSession, job: ClaimedJob, reason: str) -> None:
+        await fail_document(session, changes, job, reason)
+
+    async def on_purge_failed(session: AsyncSession, job: ClaimedJob, reason: str) -> None:
+        """Leave it to the operator: the job's row says why, and what was deleted cannot be found anyway."""
+
+    return {
+        INGEST: Kind(Ingestion(database, changes, store, Extractor()), on_ingest_failed),
+        PURGE_DOCUMENT: Kind(DocumentPurge(database, changes, store), on_purge_failed),
+        PURGE_BOT: Kind(BotPurge(database, store), on_purge_failed),
+    }
+
+
+class KyroApp:
+    """The ASGI application, which runs everything from its startup to its shutdown."""
+
+    def __init__(self, settings: Settings, access: DatabaseAccess, *, model: AnswerModel | None = None) -> None:
+        self._settings, self._access, self._model = settings, access, model
+        self._runtime: Runtime | None = None
+        self._is_draining = False
+        origins = settings.origins
+        self.view = GraphQLView(
+            build_schema(),
+            self._context,
+            allowed_origins=origins,
+            graphiql=settings.serves_graphiql,
+            upload_max_bytes=settings.max_upload_bytes + MULTIPART_ENVELOPE_BYTES,
+        )
+        pages = page_routes(
+            graphiql=settings.serves_graphiql,
+            is_draining=lambda: self._is_draining,
+            checks={"database": self._check_database},
+        )
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["POST"],
+            allow_headers=["authorization", "content-type", "graphql-require-preflight", "apollo-require-preflight"],
+            max_age=600,
+        )
+        self._starlette = Starlette(
+            routes=[Route("/graphql", self.view), WebSocketRoute("/graphql", self.view), *pages],
+            middleware=[cors] if origins else [],
+            lifespan=self._lifespan,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve."""
+        await self._starlette(scope, receive, send)
+
+    def drain(self) -> None:
+        """Tell probes that this process is about to end, and end event streams; clients resume elsewhere."""
+        self._is_draining = True
+        self.view.end_streams()
+
+    @property
+    def runtime(self) -> Runtime:
+        """What runs, between startup and shutdown."""
+        assert self._runtime is not None, "The application has not started."
+        return self._runtime
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncGenerator[None, None]:
+        del app
+        async with running(self._settings, self._access, model=self._model) as self._runtime:
+            yield
+
+    async def _context(self, connection: Request | WebSocket, params: Mapping[str, object]) -> Context:
+        services = self.runtime.services
+        header = authorization(connection, params)
+        if header is None:
+            return Context(services)
+        scheme, _, token = header.partition(" ")
+        try:
+            if scheme.lower() != "bearer":
+                raise Unauthenticated("Send `Authorization: Bearer <accessToken>`.")
+            return Context(services, await services.accounts.viewer_of_token(token.strip()))
+        except KyroError as error:
+            # Kept until somebody asks for the viewer: signing in works with an old token at hand.
+            return Context(services, refusal=error)
+
+    async def _check_database(self) -> None:
+        async with self.runtime.database.begin() as session:
+            await (await session.connection()).execute(text("SELECT 1"))

@@ -1,0 +1,118 @@
+"""The events of an answer in the schema."""
+
+from typing import TYPE_CHECKING, Annotated, assert_never
+from uuid import UUID
+
+import strawberry
+
+from kyrochat.chat import events
+from kyrochat.db.states import MessageStatus
+from kyrochat.errors import NotFound
+from kyrochat.graphql.context import Context
+from kyrochat.graphql.passages import Citation, Passage
+from kyrochat.graphql.translate import translate
+
+if TYPE_CHECKING:
+    from kyrochat.graphql.chat import Message
+
+LazyMessage = Annotated["Message", strawberry.lazy("kyrochat.graphql.chat")]
+SEQUENCE = "Its place in the answer's log: 1, 2, 3 … without gaps. Resume with it as `after`."
+MESSAGE = "The answer as it is stored."
+
+
+@strawberry.type(description="The passages that the answer may use, best first.")
+class PassagesFound:
+    """From events.PassagesFound."""
+
+    sequence: int = strawberry.field(description=SEQUENCE)
+    passages: list[Passage] = strawberry.field(description="Those whose document was not deleted since.")
+
+
+@strawberry.type(description="The next characters of the answer.")
+class TextDelta:
+    """From events.TextDelta."""
+
+    sequence: int = strawberry.field(description=SEQUENCE)
+    text: str = strawberry.field(description="Append it to what you have.")
+
+
+@strawberry.type(description="A quote; its marker follows in the text.")
+class CitationAdded:
+    """From events.CitationAdded."""
+
+    sequence: int = strawberry.field(description=SEQUENCE)
+    citation: Citation = strawberry.field(description="The quote and where it is.")
+
+
+@strawberry.type(description="The last event: the answer was written to its end.")
+class AnswerCompleted:
+    """From events.AnswerEnded."""
+
+    sequence: int = strawberry.field(description=SEQUENCE)
+    message: LazyMessage = strawberry.field(description=MESSAGE)
+
+
+@strawberry.type(description="The last event: `stopAnswer` was called; the text so far is kept.")
+class AnswerStopped:
+    """From events.AnswerEnded."""
+
+    sequence: int = strawberry.field(description=SEQUENCE)
+    message: LazyMessage = strawberry.field(description=MESSAGE)
+
+
+@strawberry.type(description="The last event: the server died while answering; the text so far is kept.")
+class AnswerInterrupted:
+    """From events.AnswerEnded."""
+
+    sequence: int = strawberry.field(description=SEQUENCE)
+    message: LazyMessage = strawberry.field(description=MESSAGE)
+
+
+@strawberry.type(description="The last event: the model failed; the text so far is kept.")
+class AnswerFailed:
+    """From events.AnswerEnded."""
+
+    sequence: int = strawberry.field(description=SEQUENCE)
+    message: LazyMessage = strawberry.field(description=MESSAGE)
+    reason: str = strawberry.field(description="What failed, safe to show.")
+    retryable: bool = strawberry.field(description="Whether asking again may help.")
+
+
+AnswerEvent = Annotated[
+    PassagesFound | TextDelta | CitationAdded | AnswerCompleted | AnswerStopped | AnswerInterrupted | AnswerFailed,
+    strawberry.union("AnswerEvent", description="What happens in an answer. Every member has `sequence`."),
+]
+
+
+async def event_type(entry: events.LogEntry, message_id: UUID, context: Context) -> AnswerEvent:
+    """Translate an entry of an answer's log."""
+    sequence = entry.sequence
+    match entry.event:
+        case events.PassagesFound(passages):
+            return PassagesFound(sequence=sequence, passages=await Passage.of_live_documents(passages, context))
+        case events.TextDelta(text):
+            return TextDelta(sequence=sequence, text=text)
+        case events.CitationAdded(quote):
+            return CitationAdded(sequence=sequence, citation=Citation.from_row(quote))
+        case events.AnswerEnded() as ended:
+            return await _ending(ended, sequence, message_id, context)
+        case _ as unknown:
+            assert_never(unknown)
+
+
+async def _ending(ended: events.AnswerEnded, sequence: int, message_id: UUID, context: Context) -> AnswerEvent:
+    row = await context.messages.load(message_id)
+    if row is None:
+        raise NotFound("message")
+    message = translate(row, context)
+    match ended.status:
+        case MessageStatus.COMPLETED:
+            return AnswerCompleted(sequence=sequence, message=message)
+        case MessageStatus.STOPPED:
+            return AnswerStopped(sequence=sequence, message=message)
+        case MessageStatus.INTERRUPTED:
+            return AnswerInterrupted(sequence=sequence, message=message)
+        case _:
+            return AnswerFailed(
+                sequence=sequence, message=message, reason=ended.reason or "", retryable=ended.retryable
+            )

@@ -1,0 +1,236 @@
+"""Bots in the schema."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, cast
+
+import strawberry
+from strawberry import UNSET
+
+from kyrochat.bots.service import BotFields
+from kyrochat.db import models
+from kyrochat.graphql.accounts import Workspace
+from kyrochat.graphql.context import Context, Info
+from kyrochat.graphql.enums import DocumentStatus
+from kyrochat.graphql.ids import global_id, row_id
+from kyrochat.graphql.node import Node
+from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
+from kyrochat.graphql.problems import ConflictProblem, InvalidInputProblem, NotFoundProblem
+from kyrochat.graphql.translate import translate
+
+if TYPE_CHECKING:
+    from kyrochat.graphql.chat import Conversation
+    from kyrochat.graphql.documents import Document
+
+Status = Annotated[DocumentStatus | None, strawberry.argument(description="Only documents that stand there.")]
+BotId = Annotated[strawberry.ID, strawberry.argument(description="The id of a bot.")]
+
+NAME = "How it is called; unique in its workspace, up to 100 characters."
+DESCRIPTION = "What it is for; shown to users, up to 4,000 characters."
+INSTRUCTIONS = "How it should answer: tone, language, what to leave out. Up to 20,000 characters."
+MODEL = "The model that writes its answers; the server's default when empty."
+TEMPERATURE = "0 to 2: how freely the model words its answers. The offline answerer quotes and ignores it."
+TOP_K = "How many passages an answer may use, 1 to 50."
+GREETING = "What it says first; shown by frontends."
+SUGGESTIONS = "Questions that frontends may offer, up to 10."
+
+
+@strawberry.type(description="A persona that answers from its own documents.")
+class Bot(Node):
+    """From models.Bot."""
+
+    row: strawberry.Private[models.Bot]
+    name: str = strawberry.field(description=NAME)
+    description: str = strawberry.field(description=DESCRIPTION)
+    instructions: str = strawberry.field(description=INSTRUCTIONS)
+    model: str = strawberry.field(description="The model that writes its answers.")
+    temperature: float = strawberry.field(description=TEMPERATURE)
+    top_k: int = strawberry.field(description=TOP_K)
+    greeting: str = strawberry.field(description=GREETING)
+    suggested_questions: list[str] = strawberry.field(description=SUGGESTIONS)
+    created_at: datetime = strawberry.field(description="When it was made.")
+    updated_at: datetime = strawberry.field(description="When it was last changed.")
+
+    @classmethod
+    def from_row(cls, row: models.Bot, context: Context) -> "Bot":
+        """Translate."""
+        return cls(
+            id=global_id("Bot", row.id),
+            row=row,
+            name=row.name,
+            description=row.description,
+            instructions=row.instructions,
+            model=row.model or context.services.answer_model,
+            temperature=row.temperature,
+            top_k=row.top_k,
+            greeting=row.greeting,
+            suggested_questions=row.suggested_questions,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+
+    @strawberry.field(description="The workspace that owns it.")
+    async def workspace(self, info: Info) -> Workspace:
+        """Load."""
+        row = await info.context.workspaces.load(self.row.workspace_id)
+        assert row is not None
+        return Workspace.from_row(row, info.context)
+
+    @strawberry.field(description="Its documents, newest first.")
+    async def documents(
+        self,
+        info: Info,
+        first: First = 20,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+        status: Status = UNSET,
+    ) -> Connection[Annotated["Document", strawberry.lazy("kyrochat.graphql.documents")]]:
+        """Page."""
+        documents, viewer = info.context.services.documents, info.context.viewer
+        page = await documents.page(viewer, self.row.id, page_request(first, after, last, before), status or None)
+        return connection(
+            page, lambda row: translate(row, info.context), lambda: documents.count(viewer, self.row.id, status or None)
+        )
+
+    @strawberry.field(description="Your conversations with it, newest first.")
+    async def conversations(
+        self, info: Info, first: First = 20, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
+    ) -> Connection[Annotated["Conversation", strawberry.lazy("kyrochat.graphql.chat")]]:
+        """Page."""
+        chat, viewer = info.context.services.chat, info.context.viewer
+        page = await chat.conversation_page(viewer, self.row.id, page_request(first, after, last, before))
+        return connection(
+            page, lambda row: translate(row, info.context), lambda: chat.conversation_count(viewer, self.row.id)
+        )
+
+
+@translate.register
+def _(row: models.Bot, context: Context) -> Bot:
+    return Bot.from_row(row, context)
+
+
+@strawberry.type(description="A bot that is gone, with its documents and conversations.")
+class DeletedBot:
+    """The answer of `deleteBot`."""
+
+    id: strawberry.ID = strawberry.field(description="The id that it had.")
+
+
+@strawberry.input(description="A new bot.")
+class CreateBotInput:
+    """For `createBot`."""
+
+    name: str = strawberry.field(description=NAME)
+    workspace_id: strawberry.ID | None = strawberry.field(
+        default=UNSET, description="The workspace that shall own it; your personal one by default."
+    )
+    description: str | None = strawberry.field(default=UNSET, description=DESCRIPTION)
+    instructions: str | None = strawberry.field(default=UNSET, description=INSTRUCTIONS)
+    model: str | None = strawberry.field(default=UNSET, description=MODEL)
+    temperature: float | None = strawberry.field(default=UNSET, description=TEMPERATURE)
+    top_k: int | None = strawberry.field(default=UNSET, description=TOP_K)
+    greeting: str | None = strawberry.field(default=UNSET, description=GREETING)
+    suggested_questions: list[str] | None = strawberry.field(default=UNSET, description=SUGGESTIONS)
+
+
+@strawberry.input(description="Changes of a bot; what is left out, or null, stays as it is.")
+class UpdateBotInput:
+    """For `updateBot`."""
+
+    id: strawberry.ID = strawberry.field(description="The bot to change.")
+    name: str | None = strawberry.field(default=UNSET, description=NAME)
+    description: str | None = strawberry.field(default=UNSET, description=DESCRIPTION)
+    instructions: str | None = strawberry.field(default=UNSET, description=INSTRUCTIONS)
+    model: str | None = strawberry.field(default=UNSET, description=MODEL)
+    temperature: float | None = strawberry.field(default=UNSET, description=TEMPERATURE)
+    top_k: int | None = strawberry.field(default=UNSET, description=TOP_K)
+    greeting: str | None = strawberry.field(default=UNSET, description=GREETING)
+    suggested_questions: list[str] | None = strawberry.field(default=UNSET, description=SUGGESTIONS)
+
+
+CreateBotResult = Annotated[
+    Bot | InvalidInputProblem | ConflictProblem | NotFoundProblem,
+    strawberry.union("CreateBotResult", description="The bot, or why there is none."),
+]
+UpdateBotResult = Annotated[
+    Bot | InvalidInputProblem | ConflictProblem | NotFoundProblem,
+    strawberry.union("UpdateBotResult", description="The bot as it is now, or why it was not changed."),
+]
+DeleteBotResult = Annotated[
+    DeletedBot | NotFoundProblem,
+    strawberry.union("DeleteBotResult", description="The bot is gone, or was not there."),
+]
+
+
+def _fields(input: CreateBotInput | UpdateBotInput) -> BotFields:
+    given = {
+        "name": input.name,
+        "description": input.description,
+        "instructions": input.instructions,
+        "model": input.model,
+        "temperature": input.temperature,
+        "top_k": input.top_k,
+        "greeting": input.greeting,
+        "suggested_questions": input.suggested_questions,
+    }
+    return cast(BotFields, {name: value for name, value in given.items() if value not in (None, UNSET)})
+
+
+@strawberry.type
+class BotQuery:
+    """Queries on bots."""
+
+    @strawberry.field(description="A bot of yours, or null.")
+    async def bot(self, info: Info, id: BotId) -> Bot | None:
+        """Load."""
+        row = await info.context.bots.load(row_id("Bot", id))
+        return Bot.from_row(row, info.context) if row else None
+
+    @strawberry.field(description="The bots of a workspace, or of all of yours; newest first.")
+    async def bots(
+        self,
+        info: Info,
+        first: First = 20,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+        workspace_id: Annotated[
+            strawberry.ID | None, strawberry.argument(description="Only the bots of this workspace.")
+        ] = UNSET,
+    ) -> Connection[Bot]:
+        """Page."""
+        bots, viewer = info.context.services.bots, info.context.viewer
+        workspace = row_id("Workspace", workspace_id) if workspace_id else None
+        page = await bots.page(viewer, workspace, page_request(first, after, last, before))
+        return connection(page, lambda row: Bot.from_row(row, info.context), lambda: bots.count(viewer, workspace))
+
+
+@strawberry.type
+class BotMutation:
+    """Mutations on bots."""
+
+    @strawberry.mutation(description="Create a bot.")
+    async def create_bot(
+        self, info: Info, input: Annotated[CreateBotInput, strawberry.argument(description="The bot.")]
+    ) -> CreateBotResult:
+        """Create."""
+        workspace = row_id("Workspace", input.workspace_id) if input.workspace_id else None
+        row = await info.context.services.bots.create(info.context.viewer, workspace, _fields(input))
+        return Bot.from_row(row, info.context)
+
+    @strawberry.mutation(description="Change a bot.")
+    async def update_bot(
+        self, info: Info, input: Annotated[UpdateBotInput, strawberry.argument(description="What to change.")]
+    ) -> UpdateBotResult:
+        """Change."""
+        row = await info.context.services.bots.update(info.context.viewer, row_id("Bot", input.id), _fields(input))
+        return Bot.from_row(row, info.context)
+
+    @strawberry.mutation(
+        description="Delete a bot with its documents and conversations. They cannot be found from now on; "
+        "their content is removed by a job."
+    )
+    async def delete_bot(self, info: Info, id: BotId) -> DeleteBotResult:
+        """Delete."""
+        await info.context.services.bots.delete(info.context.viewer, row_id("Bot", id))
+        return DeletedBot(id=id)

@@ -1,0 +1,107 @@
+"""What one operation has at hand: the services, who asks, and its loaders."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from kyrochat.accounts.service import AccountService
+from kyrochat.accounts.viewer import Viewer
+from kyrochat.bots.service import BotService
+from kyrochat.chat.service import ChatService
+from kyrochat.db.models import Bot, Citation, Conversation, Document, Message, Workspace
+from kyrochat.documents.service import DocumentService
+from kyrochat.errors import KyroError, Unauthenticated
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All use cases, for the life of the process."""
+
+    accounts: AccountService
+    bots: BotService
+    documents: DocumentService
+    chat: ChatService
+    version: str
+    answer_model: str
+    is_offline: bool
+
+
+class _Row(Protocol):
+    id: UUID
+
+
+R = TypeVar("R", bound=_Row)
+
+
+@dataclass(eq=False)
+class Context:
+    """`info.context`. Made anew for each operation, on sockets too, so nothing in it can grow stale."""
+
+    services: Services
+    signed_in: Viewer | None = None
+    refusal: KyroError = field(default_factory=Unauthenticated)
+
+    @property
+    def viewer(self) -> Viewer:
+        """Who asks.
+
+        Raises:
+            Unauthenticated: nobody who is signed in.
+        """
+        if self.signed_in is None:
+            raise self.refusal
+        return self.signed_in
+
+    @cached_property
+    def bots(self) -> DataLoader[UUID, Bot | None]:
+        """Bots by id."""
+        return _by_id(lambda ids: self.services.bots.many(self.viewer, ids))
+
+    @cached_property
+    def documents(self) -> DataLoader[UUID, Document | None]:
+        """Documents by id."""
+        return _by_id(lambda ids: self.services.documents.many(self.viewer, ids))
+
+    @cached_property
+    def conversations(self) -> DataLoader[UUID, Conversation | None]:
+        """Conversations by id."""
+        return _by_id(lambda ids: self.services.chat.conversations(self.viewer, ids))
+
+    @cached_property
+    def messages(self) -> DataLoader[UUID, Message | None]:
+        """Messages by id."""
+        return _by_id(lambda ids: self.services.chat.messages(self.viewer, ids))
+
+    @cached_property
+    def workspaces(self) -> DataLoader[UUID, Workspace | None]:
+        """Workspaces by id."""
+        return _by_id(lambda _: self.services.accounts.workspaces(self.viewer))
+
+    @cached_property
+    def citations(self) -> DataLoader[UUID, list[Citation]]:
+        """Citations by message."""
+
+        async def load(message_ids: list[UUID]) -> list[list[Citation]]:
+            found: dict[UUID, list[Citation]] = {message_id: [] for message_id in message_ids}
+            for citation in await self.services.chat.citations(self.viewer, message_ids):
+                found[citation.message_id].append(citation)
+            return list(found.values())
+
+        return DataLoader(load_fn=load, cache=False)
+
+
+Info = strawberry.Info[Context, None]
+
+
+def _by_id(load: Callable[[Sequence[UUID]], Awaitable[Sequence[R]]]) -> DataLoader[UUID, R | None]:
+    # No cache: a subscription lives long, and must see what has changed.
+    async def load_in_order(ids: list[UUID]) -> list[R | None]:
+        found = {row.id: row for row in await load(list(dict.fromkeys(ids)))}
+        return [found.get(row_id) for row_id in ids]
+
+    return DataLoader(load_fn=load_in_order, cache=False)

@@ -1,0 +1,106 @@
+"""Parse and validate each document once, however often clients send it."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from graphql import ASTValidationRule, DocumentNode, GraphQLError, OperationDefinitionNode, parse
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.schema import validate_document
+
+VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
+# Validation is quadratic in places: so many tokens cost it 0.2 s at worst, and 4,000 a whole second.
+MAX_TOKENS = 2_000
+# A parsed document takes about 200 bytes of memory per character: 256 Ki characters are some 50 MB.
+MAX_CACHED_CHARS = 256 * 1024
+MAX_CACHED_DOCUMENT_CHARS = 16 * 1024
+
+
+@dataclass(slots=True)
+class _Entry:
+    document: DocumentNode
+    rules: tuple[type[ASTValidationRule], ...] = ()
+    errors: list[GraphQLError] | None = None
+
+
+@dataclass(slots=True)
+class DocumentCache:
+    """The most recently used documents of one schema, `max_chars` characters of them in all."""
+
+    max_chars: int = MAX_CACHED_CHARS
+    max_document_chars: int = MAX_CACHED_DOCUMENT_CHARS
+    max_tokens: int = MAX_TOKENS
+    hits: int = 0
+    misses: int = 0
+    _entries: OrderedDict[str, _Entry] = field(default_factory=OrderedDict)
+    _chars: int = 0
+
+    def extension(self) -> SchemaExtension:
+        """Return the extension for one operation; the method itself is the factory that a schema takes."""
+        return _CachedDocument(self)
+
+    def entry(self, query: str) -> _Entry:
+        """Return the parsed document.
+
+        Raises:
+            GraphQLError: `query` is no GraphQL, or has more than `max_tokens` tokens.
+        """
+        if (entry := self._entries.get(query)) is not None:
+            self._entries.move_to_end(query)
+            self.hits += 1
+            return entry
+        self.misses += 1
+        entry = _Entry(parse(query, max_tokens=self.max_tokens))
+        if len(query) <= self.max_document_chars:
+            self._entries[query] = entry
+            self._chars += len(query)
+            while self._chars > self.max_chars:
+                self._chars -= len(self._entries.popitem(last=False)[0])
+        return entry
+
+
+class _CachedDocument(SchemaExtension):
+    def __init__(self, cache: DocumentCache) -> None:
+        super().__init__()
+        self._cache = cache
+        self._entry: _Entry | None = None
+
+    def on_parse(self) -> Iterator[None]:
+        context = self.execution_context
+        context.parse_options = {"max_tokens": self._cache.max_tokens}
+        if context.query and context.graphql_document is None:
+            try:
+                self._entry = self._cache.entry(context.query)
+                context.graphql_document = self._entry.document
+            except GraphQLError:
+                # An error that leaves this hook tears a stream without a word. Left alone, Strawberry
+                # parses again, fails in the same way, and reports it on every transport.
+                pass
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        context, entry = self.execution_context, self._entry
+        is_ours = entry is not None and entry.document is context.graphql_document
+        if entry is not None and is_ours and context.pre_execution_errors is None:
+            if entry.errors is None or entry.rules != context.validation_rules:
+                entry.rules = context.validation_rules
+                entry.errors = validate_document(context.schema._schema, entry.document, entry.rules)
+                for error in entry.errors:
+                    # Marked here: later they look just like errors in the values of variables.
+                    error.extensions = {"code": VALIDATION_FAILED, **(error.extensions or {})}
+            context.pre_execution_errors = list(entry.errors) or self._ambiguity(entry.document)
+        yield
+
+    def _ambiguity(self, document: DocumentNode) -> list[GraphQLError]:
+        # Strawberry would run the first of them.
+        if self.execution_context._provided_operation_name is not None:
+            return []
+        operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+        if len(operations) == 1:
+            return []
+        return [
+            GraphQLError(
+                "The document has several operations: name one in `operationName`.",
+                extensions={"code": "BAD_USER_INPUT"},
+            )
+        ]

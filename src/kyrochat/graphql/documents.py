@@ -1,0 +1,238 @@
+"""Documents in the schema."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, cast
+
+import strawberry
+from starlette.datastructures import UploadFile
+from strawberry import UNSET
+
+from kyrochat.db import models
+from kyrochat.graphql.context import Context, Info
+from kyrochat.graphql.enums import DocumentDeletionStatus, DocumentSource, DocumentStatus
+from kyrochat.graphql.ids import global_id, row_id
+from kyrochat.graphql.node import Node
+from kyrochat.graphql.problems import ConflictProblem, InvalidInputProblem, NotFoundProblem, QuotaExceededProblem
+from kyrochat.graphql.translate import translate
+from kyrochat.graphql.uploads import Upload
+
+if TYPE_CHECKING:
+    from kyrochat.graphql.bots import Bot
+
+PIECE_BYTES = 256 * 1024
+
+DocumentId = Annotated[strawberry.ID, strawberry.argument(description="The id of a document.")]
+
+
+@strawberry.type(description="A text that a bot answers from.")
+class Document(Node):
+    """From models.Document."""
+
+    row: strawberry.Private[models.Document]
+    title: str = strawberry.field(description="How it is called in citations.")
+    source: DocumentSource = strawberry.field(description="How it came in.")
+    url: str | None = strawberry.field(description="Where it came from, for web documents.")
+    media_type: str = strawberry.field(description="Its format, told by its content, e.g. `text/html`.")
+    byte_size: int = strawberry.field(description="Size of the original in bytes.")
+    status: DocumentStatus = strawberry.field(description="Where it stands.")
+    progress: float = strawberry.field(description="0 to 1.")
+    failure: str | None = strawberry.field(description="What failed and what to do about it, safe to show.")
+    version: int = strawberry.field(
+        description="Counts re-ingestions: passages and citations name the version they come from."
+    )
+    chunk_count: int = strawberry.field(description="Into how many passages it was cut.")
+    created_at: datetime = strawberry.field(description="When it was added.")
+    updated_at: datetime = strawberry.field(description="When it last changed.")
+
+    @classmethod
+    def from_row(cls, row: models.Document) -> "Document":
+        """Translate."""
+        return cls(
+            id=global_id("Document", row.id),
+            row=row,
+            title=row.title,
+            source=row.source,
+            url=row.url,
+            media_type=row.media_type,
+            byte_size=row.byte_size,
+            status=row.status,
+            progress=row.progress,
+            failure=row.failure,
+            version=row.live_version or row.version,
+            chunk_count=row.chunk_count,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+
+    @strawberry.field(description="The bot that answers from it.")
+    async def bot(self, info: Info) -> Annotated["Bot", strawberry.lazy("kyrochat.graphql.bots")]:
+        """Load."""
+        row = await info.context.bots.load(self.row.bot_id)
+        return cast("Bot", translate(row, info.context))
+
+    @strawberry.field(description="The extracted text that offsets in citations refer to; '' until it is ready.")
+    async def text(
+        self,
+        info: Info,
+        version: Annotated[
+            int | None, strawberry.argument(description="An earlier version; the newest by default.")
+        ] = UNSET,
+        start: Annotated[int | None, strawberry.argument(description="The first character, from 0.")] = 0,
+        end: Annotated[
+            int | None, strawberry.argument(description="The character after the last; the text's end by default.")
+        ] = UNSET,
+    ) -> str:
+        """Read."""
+        documents = info.context.services.documents
+        return await documents.text(
+            info.context.viewer,
+            self.row,
+            None if version is UNSET else version,
+            start or 0,
+            None if end is UNSET else end,
+        )
+
+
+@translate.register
+def _(row: models.Document, context: Context) -> Document:
+    del context
+    return Document.from_row(row)
+
+
+@strawberry.type(
+    description="The receipt of a deleted document. From the deletion on it cannot be found; "
+    "`status` says when its content was verified gone."
+)
+class DocumentDeletion:
+    """From models.DocumentDeletion."""
+
+    document_id: strawberry.ID = strawberry.field(description="The id that the document had.")
+    status: DocumentDeletionStatus = strawberry.field(description="How far the removal is.")
+    chunks_deleted: int = strawberry.field(description="How many passages were removed.")
+    vectors_deleted: int = strawberry.field(description="How many vectors were removed.")
+    verified_at: datetime | None = strawberry.field(
+        description="When a search for what it had found nothing; null until then."
+    )
+
+    @classmethod
+    def from_row(cls, row: models.DocumentDeletion) -> "DocumentDeletion":
+        """Translate."""
+        return cls(
+            document_id=global_id("Document", row.document_id),
+            status=row.status,
+            chunks_deleted=row.chunks_deleted,
+            vectors_deleted=row.vectors_deleted,
+            verified_at=row.verified_at,
+        )
+
+
+@strawberry.input(description="A text as a document.")
+class AddTextDocumentInput:
+    """For `addTextDocument`."""
+
+    bot_id: strawberry.ID = strawberry.field(description="The bot that shall answer from it.")
+    title: str = strawberry.field(description="How it is called in citations, up to 300 characters.")
+    text: str = strawberry.field(description="The text. Requests end at 256 KiB: upload longer texts as a file.")
+
+
+@strawberry.input(description="A file as a document.")
+class UploadDocumentInput:
+    """For `uploadDocument`."""
+
+    bot_id: strawberry.ID = strawberry.field(description="The bot that shall answer from it.")
+    file: Upload = strawberry.field(description="Plain text, Markdown or HTML; the format is told by the content.")
+    title: str | None = strawberry.field(default=UNSET, description="By default the file's name.")
+
+
+AddDocumentResult = Annotated[
+    Document | InvalidInputProblem | ConflictProblem | QuotaExceededProblem | NotFoundProblem,
+    strawberry.union("AddDocumentResult", description="The document, queued for ingestion, or why there is none."),
+]
+DeleteDocumentResult = Annotated[
+    DocumentDeletion | NotFoundProblem,
+    strawberry.union("DeleteDocumentResult", description="The receipt, or there is no such document."),
+]
+
+
+@strawberry.type
+class DocumentQuery:
+    """Queries on documents."""
+
+    @strawberry.field(description="A document of yours, or null.")
+    async def document(self, info: Info, id: DocumentId) -> Document | None:
+        """Load."""
+        row = await info.context.documents.load(row_id("Document", id))
+        return Document.from_row(row) if row else None
+
+    @strawberry.field(description="The receipt of a document that you deleted, or null.")
+    async def document_deletion(self, info: Info, document_id: DocumentId) -> DocumentDeletion | None:
+        """Load."""
+        documents = info.context.services.documents
+        row = await documents.deletion(info.context.viewer, row_id("Document", document_id))
+        return DocumentDeletion.from_row(row) if row else None
+
+
+@strawberry.type
+class DocumentMutation:
+    """Mutations on documents."""
+
+    @strawberry.mutation(description="Add a text; follow its ingestion with `documentProgress`.")
+    async def add_text_document(
+        self, info: Info, input: Annotated[AddTextDocumentInput, strawberry.argument(description="The document.")]
+    ) -> AddDocumentResult:
+        """Add."""
+        documents = info.context.services.documents
+        row = await documents.add_text(info.context.viewer, row_id("Bot", input.bot_id), input.title, input.text)
+        return Document.from_row(row)
+
+    @strawberry.mutation(
+        description="Upload a file with a GraphQL multipart request; follow its ingestion with `documentProgress`."
+    )
+    async def upload_document(
+        self, info: Info, input: Annotated[UploadDocumentInput, strawberry.argument(description="The document.")]
+    ) -> AddDocumentResult:
+        """Add."""
+        documents = info.context.services.documents
+        row = await documents.add_file(
+            info.context.viewer,
+            row_id("Bot", input.bot_id),
+            input.file.filename,
+            input.title or None,
+            _pieces(input.file),
+        )
+        return Document.from_row(row)
+
+    @strawberry.mutation(description="Queue a FAILED document again.")
+    async def retry_document(self, info: Info, id: DocumentId) -> AddDocumentResult:
+        """Retry."""
+        row = await info.context.services.documents.retry(info.context.viewer, row_id("Document", id))
+        return Document.from_row(row)
+
+    @strawberry.mutation(
+        description="Delete a document. It cannot be found from now on; a job removes its content, verifies that, "
+        "and completes the receipt, which `documentDeletion` shows."
+    )
+    async def delete_document(self, info: Info, id: DocumentId) -> DeleteDocumentResult:
+        """Delete."""
+        row = await info.context.services.documents.delete(info.context.viewer, row_id("Document", id))
+        return DocumentDeletion.from_row(row)
+
+
+@strawberry.type
+class DocumentSubscription:
+    """Subscriptions to documents."""
+
+    @strawberry.subscription(
+        description="A document's state now, then at every change, until it is READY, FAILED or deleted."
+    )
+    async def document_progress(self, info: Info, id: DocumentId) -> AsyncGenerator[Document, None]:
+        """Follow."""
+        documents = info.context.services.documents
+        async for row in documents.progress(info.context.viewer, row_id("Document", id)):
+            yield Document.from_row(row)
+
+
+async def _pieces(file: UploadFile) -> AsyncIterator[bytes]:
+    while piece := await file.read(PIECE_BYTES):
+        yield piece

@@ -1,0 +1,95 @@
+"""Results as server-sent events, in the distinct-connections mode of GraphQL over SSE."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from starlette.types import Message, Receive, Scope, Send
+from strawberry.types import ExecutionResult
+
+from kyrochat.graphql.masking import present_exception, present_result
+from kyrochat.graphql.refusals import encode_json
+
+# Proxies drop connections that are silent for 30 to 60 seconds.
+KEEP_ALIVE_S = 15.0
+HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+    (b"vary", b"Accept"),
+]
+
+
+@dataclass(slots=True)
+class OpenStreams:
+    """The event streams that a view serves now, so that a server that shuts down can end them."""
+
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def add(self, task: asyncio.Task[None]) -> None:
+        """Remember `task` until it is done."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def end_all(self) -> None:
+        """End every stream without `complete`: clients then know to connect again."""
+        for task in tuple(self._tasks):
+            task.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class EventStream:
+    """An ASGI response: one `next` event per result, then `complete`; comments keep it alive in between.
+
+    Whatever ends it, the client included, `results` is closed before it returns.
+    """
+
+    results: AsyncGenerator[ExecutionResult, None]
+    request_id: str
+    open_streams: OpenStreams
+    keep_alive_s: float = KEEP_ALIVE_S
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream until the results or the client are gone."""
+        pump = asyncio.create_task(self._pump(send))
+        self.open_streams.add(pump)
+        pulse = asyncio.create_task(self._keep_alive(send))
+        gone = asyncio.create_task(_disconnected(receive))
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (pulse, gone, pump):
+                task.cancel()
+            await asyncio.gather(pulse, gone, pump, return_exceptions=True)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _pump(self, send: Send) -> None:
+        async with aclosing(self.results):
+            try:
+                async for result in self.results:
+                    await send(_event("next", encode_json(present_result(result, self.request_id))))
+            except Exception as error:
+                failure = {"errors": [present_exception(error, self.request_id)]}
+                await send(_event("next", encode_json(failure)))
+        await send(_event("complete"))
+
+    async def _keep_alive(self, send: Send) -> None:
+        while True:
+            await asyncio.sleep(self.keep_alive_s)
+            await send(_chunk(": keep-alive\n\n"))
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _event(name: str, data: str = "") -> Message:
+    # Line feeds alone: there are clients that look for "\n\n", and browsers ignore events without data.
+    return _chunk(f"event: {name}\ndata: {data}\n\n")
+
+
+def _chunk(text: str) -> Message:
+    return {"type": "http.response.body", "body": text.encode(), "more_body": True}

@@ -1,0 +1,130 @@
+"""From JSON to one GraphQL operation that is safe to run."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isinf
+from typing import NoReturn
+
+from kyrochat.graphql.refusals import IllFormed, UnusableText
+
+# Deeper JSON than any input type has; a bound here spares every recursive reader after us.
+MAX_JSON_DEPTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One GraphQL request as the client sent it, in its right shape, but not yet parsed or validated."""
+
+    query: str
+    variables: dict[str, object] | None = None
+    operation_name: str | None = None
+    extensions: dict[str, object] | None = None
+
+
+def parse_json(text: str | bytes | bytearray) -> object:
+    """Return the JSON value in `text`; bytes are UTF-8, with or without a byte order mark.
+
+    Raises:
+        IllFormed: it is not JSON, or too deep, or has numbers that JSON cannot carry.
+    """
+    try:
+        if not isinstance(text, str):
+            text = text.decode("utf-8-sig")
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except UnicodeDecodeError:
+        raise IllFormed("The body is not valid UTF-8.") from None
+    except RecursionError:
+        raise IllFormed(f"The JSON is nested more than {MAX_JSON_DEPTH} levels deep.") from None
+    except json.JSONDecodeError as error:
+        raise IllFormed(f"The body is not valid JSON: {error.msg} at character {error.pos}.") from None
+    except ValueError:
+        raise IllFormed("The JSON has a number of thousands of digits.") from None
+    if text.count("[") + text.count("{") > MAX_JSON_DEPTH:
+        _refuse_depth(value)
+    return value
+
+
+def operation_from(parameters: object) -> Operation:
+    """Return the operation in the parameters of a request.
+
+    Raises:
+        IllFormed: a parameter has the wrong type, or `query` is missing.
+        UnusableText: a string cannot be run or stored.
+    """
+    if isinstance(parameters, list):
+        raise IllFormed("Batching is off: send one operation per request, as a JSON object.")
+    if not isinstance(parameters, dict):
+        raise IllFormed("The body must be a JSON object with a `query`.")
+    query = parameters.get("query")
+    if not isinstance(query, str):
+        raise IllFormed("Send a GraphQL document as the string `query`.")
+    name = parameters.get("operationName")
+    if not isinstance(name, str | None):
+        raise IllFormed("`operationName` must be a string or null.")
+    operation = Operation(
+        query, _object_or_none(parameters, "variables"), name, _object_or_none(parameters, "extensions")
+    )
+    if not query.strip():
+        raise UnusableText("`query` is empty.")
+    if "\0" in query:
+        raise UnusableText("`query` has a NUL character.")
+    _refuse_lone_surrogates(parameters)
+    return operation
+
+
+def _object_or_none(parameters: Mapping[str, object], name: str) -> dict[str, object] | None:
+    value = parameters.get(name)
+    if not isinstance(value, dict | None):
+        raise IllFormed(f"`{name}` must be an object or null.")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise IllFormed(f"{name} is not a JSON number.")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if isinf(number):
+        raise IllFormed("The JSON has a number that is too large.")
+    return number
+
+
+def _refuse_depth(value: object) -> None:
+    level = [value]
+    for _ in range(MAX_JSON_DEPTH + 1):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return
+    raise IllFormed(f"The JSON is nested more than {MAX_JSON_DEPTH} levels deep.")
+
+
+def _refuse_lone_surrogates(value: object) -> None:
+    remaining = [value]
+    while remaining:
+        current = remaining.pop()
+        if isinstance(current, str):
+            _refuse_lone_surrogate(current)
+        elif isinstance(current, dict):
+            for name in current:
+                _refuse_lone_surrogate(name)
+            remaining.extend(current.values())
+        elif isinstance(current, list):
+            remaining.extend(current)
+
+
+def _refuse_lone_surrogate(text: str) -> None:
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f"U+{ord(text[error.start]):04X}"
+        raise UnusableText(f"A string holds half of a surrogate pair ({half}): it is not text.") from None
+
+
+def _children(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []

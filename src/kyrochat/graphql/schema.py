@@ -1,0 +1,115 @@
+"""The schema: all rooms under one roof."""
+
+from typing import Annotated, cast
+from uuid import UUID
+
+import strawberry
+from strawberry.printer import print_schema
+
+from kyrochat.errors import InvalidInput
+from kyrochat.graphql.accounts import AccountMutation, AccountQuery, User, Workspace
+from kyrochat.graphql.bots import Bot, BotMutation, BotQuery
+from kyrochat.graphql.chat import ChatMutation, ChatQuery, ChatSubscription, Conversation, Message
+from kyrochat.graphql.context import Context, Info
+from kyrochat.graphql.documents import Document, DocumentMutation, DocumentQuery, DocumentSubscription
+from kyrochat.graphql.ids import split_id
+from kyrochat.graphql.node import Node
+from kyrochat.graphql.problems import EXCEPTION_HANDLERS
+from kyrochat.graphql.schema_setup import KyroSchema
+from kyrochat.graphql.translate import translate
+
+MAX_NODES = 100
+
+
+@strawberry.type(description="What this server is and how it answers.")
+class ServerInfo:
+    """From context.Services."""
+
+    version: str = strawberry.field(description="The version of KyroChat.")
+    offline_mode: bool = strawberry.field(
+        description="Whether answers are quoted from the documents, since no model is set up."
+    )
+    answer_model: str = strawberry.field(description="The model of bots that name none.")
+
+
+@strawberry.type
+class NodeQuery:
+    """Queries on anything that has an id."""
+
+    @strawberry.field(description="Any object of yours by its id, or null.")
+    async def node(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The id of any object.")]
+    ) -> Node | None:
+        """Load."""
+        return await _load(info.context, id)
+
+    @strawberry.field(description="Objects of yours by their ids, in the same order; null where there is none.")
+    async def nodes(
+        self,
+        info: Info,
+        ids: Annotated[list[strawberry.ID], strawberry.argument(description="Up to 100 ids.")],
+    ) -> list[Node | None]:
+        """Load."""
+        if len(ids) > MAX_NODES:
+            raise InvalidInput.at("ids", f"At most {MAX_NODES} ids.")
+        return [await _load(info.context, one) for one in ids]
+
+    @strawberry.field(description="What this server is. Needs no sign-in.")
+    def server_info(self, info: Info) -> ServerInfo:
+        """Translate."""
+        services = info.context.services
+        return ServerInfo(
+            version=services.version, offline_mode=services.is_offline, answer_model=services.answer_model
+        )
+
+
+async def _load(context: Context, global_id: str) -> Node | None:
+    viewer = context.viewer
+    row: object
+    match split_id(global_id):
+        case ("User", UUID() as row_id) if row_id == viewer.user_id:
+            row = await context.services.accounts.me(viewer)
+        case ("Workspace", UUID() as row_id):
+            row = await context.workspaces.load(row_id)
+        case ("Bot", UUID() as row_id):
+            row = await context.bots.load(row_id)
+        case ("Document", UUID() as row_id):
+            row = await context.documents.load(row_id)
+        case ("Conversation", UUID() as row_id):
+            row = await context.conversations.load(row_id)
+        case ("Message", UUID() as row_id):
+            row = await context.messages.load(row_id)
+        case _:
+            row = None
+    return None if row is None else cast(Node, translate(row, context))
+
+
+@strawberry.type(description="What can be read. All but `serverInfo` needs a sign-in.")
+class Query(NodeQuery, AccountQuery, BotQuery, DocumentQuery, ChatQuery):
+    """All queries."""
+
+
+@strawberry.type(description="What can be changed. All but `register`, `login` and `refreshSession` needs a sign-in.")
+class Mutation(AccountMutation, BotMutation, DocumentMutation, ChatMutation):
+    """All mutations."""
+
+
+@strawberry.type(description="What can be watched, over graphql-transport-ws or server-sent events.")
+class Subscription(ChatSubscription, DocumentSubscription):
+    """All subscriptions."""
+
+
+def build_schema() -> KyroSchema:
+    """Return the schema that `schema.graphql` shows."""
+    return KyroSchema(
+        Query,
+        Mutation,
+        Subscription,
+        types=[User, Workspace, Bot, Document, Conversation, Message],
+        exception_handlers=EXCEPTION_HANDLERS,
+    )
+
+
+def schema_text() -> str:
+    """Return the schema in the schema definition language."""
+    return print_schema(build_schema()) + "\n"

@@ -1,0 +1,52 @@
+"""What the front door expects of the schema behind it."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.execution import ExecutionContext
+from strawberry.types.scalar import ScalarDefinition
+
+from kyrochat.graphql.document_cache import DocumentCache
+from kyrochat.graphql.uploads import UPLOAD_SCALAR, Upload
+
+
+class KyroSchema(strawberry.Schema):
+    """A schema with a cache of documents, that leaves the logging of errors to the front door.
+
+    Strawberry logs every error at ERROR, with a traceback and the document: client mistakes too, and 200 MB of
+    it when the document has 200 MB.
+    """
+
+    def __init__(
+        self,
+        query: type,
+        mutation: type | None = None,
+        subscription: type | None = None,
+        *,
+        extensions: Iterable[type[SchemaExtension] | Callable[[], SchemaExtension]] = (),
+        config: StrawberryConfig | None = None,
+        documents: DocumentCache | None = None,
+        **options: Any,
+    ) -> None:
+        self.documents = documents or DocumentCache()
+        super().__init__(
+            query,
+            mutation,
+            subscription,
+            # Last, so that an extension that refuses costly documents comes before their validation.
+            extensions=(*extensions, self.documents.extension),
+            config=config or make_schema_config(),
+            **options,
+        )
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Do nothing: `masking` sees each error on its way out, on every transport, and logs it there."""
+
+
+def make_schema_config(scalar_map: Mapping[object, ScalarDefinition] | None = None) -> StrawberryConfig:
+    """Return the configuration that `GraphQLView` needs: the strict `Upload`, and `scalar_map`'s scalars."""
+    return StrawberryConfig(scalar_map={Upload: UPLOAD_SCALAR, **(scalar_map or {})})

@@ -1,0 +1,270 @@
+"""The front door: GraphQL over POST, server-sent events and graphql-transport-ws, on one path."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from math import ceil
+from typing import cast
+
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types import ExecutionResult
+from strawberry.types.graphql import OperationType
+
+from kyrochat.errors import RateLimited
+from kyrochat.graphql.body_limit import BODY_GRACE_S, JSON_BODY_MAX_BYTES, UPLOAD_MAX_BYTES, BodyLimit
+from kyrochat.graphql.event_stream import KEEP_ALIVE_S, EventStream, OpenStreams
+from kyrochat.graphql.masking import (
+    INTERNAL,
+    is_request_error,
+    new_request_id,
+    present_exception,
+    present_result,
+)
+from kyrochat.graphql.negotiation import EVENTS_MEDIA_TYPE, RESULT_MEDIA_TYPE, Accepted, negotiate
+from kyrochat.graphql.operation import Operation, operation_from, parse_json
+from kyrochat.graphql.origins import Origins
+from kyrochat.graphql.refusals import (
+    JSON_MEDIA_TYPE,
+    BodyRefused,
+    RequestRefused,
+    json_response,
+    refusal_response,
+)
+from kyrochat.graphql.schema_setup import KyroSchema
+from kyrochat.graphql.socket_session import (
+    OnConnect,
+    SocketLimits,
+    accept_any_connection,
+    serve_socket,
+)
+from kyrochat.graphql.uploads import multipart_operation, require_preflight_header
+
+# Called once per operation: on a socket too, with the payload of its connection_init.
+BuildContext = Callable[[Request | WebSocket, Mapping[str, object]], Awaitable[object]]
+Results = AsyncGenerator[ExecutionResult, None]
+
+OVER_POST = (OperationType.QUERY, OperationType.MUTATION)
+STATUS_OF_CODE = {
+    "UNAUTHENTICATED": 401,
+    "FORBIDDEN": 403,
+    "RATE_LIMITED": 429,
+    "OVERLOADED": 503,
+    INTERNAL: 500,
+}
+
+
+def authorization(connection: HTTPConnection, params: Mapping[str, object]) -> str | None:
+    """Return the `Authorization` of an operation: the header, or else the connection_init entry, in any case."""
+    if (header := connection.headers.get("authorization")) is not None:
+        return header
+    for name, value in params.items():
+        if name.lower() == "authorization" and isinstance(value, str):
+            return value
+    return None
+
+
+class GraphQLView:
+    """An ASGI app for a `Route` and a `WebSocketRoute` on the same path.
+
+    `build_context` makes `info.context` for each operation; a KyroError from it fails that operation only.
+    `on_connect` sees each connection_init; a KyroError from it closes the socket with 4403, and the seconds it
+    returns are the socket's life (None: no end). Sockets are taken from the same origin, from
+    `allowed_origins` and from clients that are no browsers. With `graphiql`, a browser's GET is sent to `graphiql/`;
+    with `get_queries`, queries are answered over GET too, as urql sends them unless told otherwise.
+    """
+
+    def __init__(
+        self,
+        schema: KyroSchema,
+        build_context: BuildContext,
+        *,
+        on_connect: OnConnect = accept_any_connection,
+        allowed_origins: Iterable[str] = (),
+        graphiql: bool = False,
+        get_queries: bool = False,
+        json_max_bytes: int = JSON_BODY_MAX_BYTES,
+        upload_max_bytes: int = UPLOAD_MAX_BYTES,
+        body_grace_s: float = BODY_GRACE_S,
+        socket_limits: SocketLimits | None = None,
+        keep_alive_s: float = KEEP_ALIVE_S,
+    ) -> None:
+        self._schema = schema
+        self._build_context = build_context
+        self._on_connect = on_connect
+        self._origins = Origins.of(allowed_origins)
+        self._graphiql = graphiql
+        self._get_queries = get_queries
+        self._json_max_bytes = json_max_bytes
+        self._socket_limits = socket_limits or SocketLimits()
+        self._keep_alive_s = keep_alive_s
+        self._open_streams = OpenStreams()
+        self._http: ASGIApp = BodyLimit(self._serve_http, json_max_bytes, upload_max_bytes, body_grace_s)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or one socket."""
+        if scope["type"] == "websocket":
+            socket = WebSocket(scope, receive, send)
+            await serve_socket(socket, self._origins, self._start, self._on_connect, self._socket_limits)
+        else:
+            await self._http(scope, receive, send)
+
+    def end_streams(self) -> None:
+        """End all event streams; sockets are uvicorn's to close. Call it when the server is told to stop."""
+        self._open_streams.end_all()
+
+    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await self._respond(request)
+        except RequestRefused as refused:
+            if isinstance(refused, BodyRefused):
+                raise
+            response = refusal_response(refused)
+        except ClientDisconnect:
+            return
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response | EventStream:
+        is_get = self._get_queries and request.method == "GET" and "query" in request.query_params
+        if request.method != "POST" and not is_get:
+            return self._not_a_post(request)
+        accepted = negotiate(request.headers.get("accept"))
+        media_type = accepted.json_media_type or JSON_MEDIA_TYPE
+        try:
+            return await (self._run_get if is_get else self._run)(request, accepted)
+        except (BodyRefused, ClientDisconnect):
+            raise
+        except RequestRefused as refused:
+            return refusal_response(refused, media_type)
+        except Exception as error:
+            return _failure_response(error, media_type)
+
+    def _not_a_post(self, request: Request) -> Response:
+        wants_page = "text/html" in request.headers.get("accept", "").lower()
+        if self._graphiql and request.method == "GET" and wants_page:
+            root_path = request.scope.get("root_path", "").rstrip("/")
+            return RedirectResponse(f"{root_path}/graphiql/", status_code=303, headers={"Vary": "Accept"})
+        raise RequestRefused(405, "BAD_USER_INPUT", "GraphQL is served over POST here.", {"Allow": "POST"})
+
+    async def _run(self, request: Request, accepted: Accepted) -> Response | EventStream:
+        content_type = request.headers.get("content-type", "")
+        if _is_media_type(content_type, "multipart/form-data"):
+            require_preflight_header(request)
+            if accepted.json_media_type is None:
+                raise RequestRefused(406, "BAD_USER_INPUT", "The answer to an upload comes as JSON.")
+            context = await self._build_context(request, {})
+            async with multipart_operation(request, self._json_max_bytes) as operation:
+                # No stream: it would outlive the files.
+                return await self._execute(operation, context, replace(accepted, takes_events=False))
+        if not _is_media_type(content_type, JSON_MEDIA_TYPE):
+            takes = f"{JSON_MEDIA_TYPE}, multipart/form-data"
+            raise RequestRefused(
+                415, "BAD_USER_INPUT", f"Send `Content-Type: {JSON_MEDIA_TYPE}`.", {"Accept-Post": takes}
+            )
+        context = await self._build_context(request, {})
+        operation = operation_from(parse_json(await request.body()))
+        return await self._execute(operation, context, accepted)
+
+    async def _run_get(self, request: Request, accepted: Accepted) -> Response | EventStream:
+        parameters: dict[str, object] = dict(request.query_params)
+        for name in ("variables", "extensions"):
+            if isinstance(text := parameters.get(name), str):
+                parameters[name] = parse_json(text)
+        operation = operation_from(parameters)
+        context = await self._build_context(request, {})
+        return await self._execute(operation, context, accepted, (OperationType.QUERY,))
+
+    async def _execute(
+        self,
+        operation: Operation,
+        context: object,
+        accepted: Accepted,
+        allowed: Collection[OperationType] = OVER_POST,
+    ) -> Response | EventStream:
+        if accepted.json_media_type is None:
+            return await self._event_stream(operation, context, {*allowed, OperationType.SUBSCRIPTION})
+        try:
+            result = await self._schema.execute(
+                operation.query,
+                variable_values=operation.variables,
+                context_value=context,
+                operation_name=operation.operation_name,
+                operation_extensions=operation.extensions,
+                allowed_operation_types=allowed,
+            )
+        except InvalidOperationTypeError as error:
+            if error.operation_type is OperationType.MUTATION:
+                raise RequestRefused(
+                    405, "BAD_USER_INPUT", "Mutations are sent with POST.", {"Allow": "POST"}
+                ) from None
+            if accepted.takes_events:
+                return await self._event_stream(operation, context, {OperationType.SUBSCRIPTION})
+            raise RequestRefused(
+                400,
+                "SUBSCRIPTION_NEEDS_STREAM",
+                "A subscription needs a stream: connect with the WebSocket subprotocol graphql-transport-ws, "
+                f"or send `Accept: {EVENTS_MEDIA_TYPE}`.",
+            ) from None
+        except CannotGetOperationTypeError as error:
+            raise RequestRefused(400, "BAD_USER_INPUT", error.as_http_error_reason()) from None
+        return _result_response(result, accepted.json_media_type)
+
+    async def _event_stream(
+        self, operation: Operation, context: object, allowed: Collection[OperationType]
+    ) -> EventStream:
+        results = await self._stream(operation, context, allowed)
+        return EventStream(results, new_request_id(), self._open_streams, self._keep_alive_s)
+
+    async def _start(self, socket: WebSocket, params: Mapping[str, object], operation: Operation) -> Results:
+        return await self._stream(operation, await self._build_context(socket, params), OperationType)
+
+    async def _stream(self, operation: Operation, context: object, allowed: Iterable[OperationType]) -> Results:
+        results = await self._schema.stream(
+            operation.query,
+            variable_values=operation.variables,
+            context_value=context,
+            operation_name=operation.operation_name,
+            operation_extensions=operation.extensions,
+            allowed_operation_types=tuple(allowed),
+        )
+        # The wider type of stream() has the parts of @defer, which is off.
+        return cast("Results", results)
+
+
+def _is_media_type(content_type: str, expected: str) -> bool:
+    media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    charsets = [value.strip('"') for name, _, value in (p.partition("=") for p in parameters) if name == "charset"]
+    return media_type == expected and all(charset in ("utf-8", "utf8", "us-ascii") for charset in charsets)
+
+
+def _result_response(result: ExecutionResult, media_type: str) -> Response:
+    request_id = new_request_id()
+    payload = present_result(result, request_id)
+    status = 200
+    # Clients that ask for plain JSON are older than status codes in GraphQL: many drop the body of a 400.
+    if media_type == RESULT_MEDIA_TYPE and is_request_error(result):
+        status = _status_of(cast("list[dict[str, dict[str, str]]]", payload["errors"])[0])
+    try:
+        return json_response(payload, status=status, media_type=media_type)
+    except (TypeError, ValueError) as error:
+        # A scalar of ours returned what JSON cannot carry.
+        return _failure_response(error, media_type)
+
+
+def _failure_response(error: Exception, media_type: str) -> Response:
+    """Return the answer when an operation could not even begin: its context failed, or the transport has a bug."""
+    entry = present_exception(error, new_request_id())
+    status = _status_of(cast("dict[str, dict[str, str]]", entry))
+    headers = {}
+    if isinstance(error, RateLimited):
+        headers["Retry-After"] = str(ceil(error.retry_after_s))
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return json_response({"errors": [entry]}, status=status, media_type=media_type, headers=headers)
+
+
+def _status_of(entry: Mapping[str, Mapping[str, str]]) -> int:
+    return STATUS_OF_CODE.get(entry["extensions"]["code"], 400)
