@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVE_ARGS ?=
 
-.PHONY: help serve test check lint types floors schema lock bench clean
+.PHONY: help serve test browser check lint types floors schema lock bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -23,6 +23,10 @@ serve: $(STAMP)  ## Start KyroChat on http://127.0.0.1:8000 (options: make serve
 
 test: $(STAMP)  ## Run the tests (they bring their own PostgreSQL)
 	$(BIN)/python -m pytest
+
+browser: $(STAMP)  ## Run the tests in a real browser (needs chromium on the machine)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/browser.txt
+	$(BIN)/python -m pytest tests/browser
 
 lint: $(STAMP)  ## Check format and style
 	$(BIN)/ruff format --check .
@@ -47,6 +51,9 @@ lock: $(STAMP)  ## Pin all dependencies anew, with hashes
 		--no-annotate --custom-compile-command "make lock" -o requirements/run.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --custom-compile-command "make lock" --group dev -o requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --custom-compile-command "make lock" --group browser -c requirements/dev.txt \
+		-o requirements/browser.txt
 
 clean:  ## Remove what make made (your data directory stays)
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

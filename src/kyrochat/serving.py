@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -38,6 +39,16 @@ class KyroServer(uvicorn.Server):
         mode = " · offline mode" if self._app.runtime.services.is_offline else ""
         seconds = time.monotonic() - self._started_at
         print(f"KyroChat ready in {seconds:.1f} s · GraphQL {base}/graphql{graphiql}{mode}", flush=True)  # noqa: T201
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Take signals as requests to stop."""
+        with super().capture_signals():
+            try:
+                yield
+            finally:
+                # uvicorn raises them again at its end, and SIGTERM would then kill us before the database is stopped.
+                self._captured_signals.clear()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then let go of the connections."""

@@ -69,7 +69,9 @@ class Settings(BaseSettings):
         default=None,
         description="Signs tokens; at least 32 bytes. Empty: generated once in the data directory.",
     )
-    registration: Registration = Field(default=Registration.OPEN, description="Who may create an account.")
+    registration: Registration = Field(
+        default=Registration.OPEN, description="open: everybody; invite and closed: only the first one, who is admin."
+    )
     gemini_api_key: SecretStr | None = Field(
         default=None,
         validation_alias=_names("GEMINI_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"),
@@ -87,11 +89,15 @@ class Settings(BaseSettings):
     pinecone_host: str | None = Field(default=None, description="Pinecone's control plane, for gateways and tests.")
     pinecone_index: str = Field(default="kyrochat", description="Name of the Pinecone index.")
     redis_url: SecretStr | None = Field(
-        default=None, description="Shares rate limits between processes; unused so far."
+        default=None, description="Reserved: shares rate limits between processes once there are any."
     )
     workers: int = Field(default=2, ge=0, le=64, description="Ingestion tasks in the server process.")
-    rate_limits: Switch = Field(default=Switch.ON, description="Off for benchmarks and bulk loads.")
-    fetch_allow_cidrs: str = Field(default="", description="Private networks that web documents may come from.")
+    rate_limits: Switch = Field(
+        default=Switch.ON, description="Reserved: off for benchmarks and bulk loads once there are rate limits."
+    )
+    fetch_allow_cidrs: str = Field(
+        default="", description="Reserved: private networks that web documents may come from."
+    )
     allowed_origins: str = Field(
         default="",
         description="Origins, separated by commas, whose browser pages may call the API; * for all.",

@@ -2,7 +2,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from graphql import GraphQLSchema, build_schema, parse, print_ast, validate
 
 REPOSITORY = Path(__file__).parents[2]

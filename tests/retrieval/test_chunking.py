@@ -9,11 +9,31 @@ from kyrochat.retrieval.types import Chunk
 
 FRAGMENTS = st.sampled_from(
     [
-        "# Title\n\n", "## Part *two*\n", "Setext\n=====\n", "word ", "Sentence one. ", "\r\n", "\n\n", "😀", "東京都。",
-        "é", "e\u0301", "```\n# no heading\n```\n", "| a | b |\n|---|---|\n| 1 | 2 |\n", "- item\n", "   ", "\t", "\u2028",
-        "\x1c", "a" * 700, "long text about pumps and valves. " * 12, "[link](http://x.example) ", "<b>", "> quote\n",
+        "# Title\n\n",
+        "## Part *two*\n",
+        "Setext\n=====\n",
+        "word ",
+        "Sentence one. ",
+        "\r\n",
+        "\n\n",
+        "😀",
+        "東京都。",
+        "é",
+        "e\u0301",
+        "```\n# no heading\n```\n",
+        "| a | b |\n|---|---|\n| 1 | 2 |\n",
+        "- item\n",
+        "   ",
+        "\t",
+        "\u2028",
+        "\x1c",
+        "a" * 700,
+        "long text about pumps and valves. " * 12,
+        "[link](http://x.example) ",
+        "<b>",
+        "> q\n",
     ]
-)  # fmt: skip
+)
 TEXTS = st.lists(FRAGMENTS | st.text(max_size=20), max_size=60).map("".join)
 
 
@@ -60,6 +80,15 @@ def test_a_heading_goes_with_a_paragraph_too_long_for_one_chunk() -> None:
 
     assert chunks[0].text.startswith("# Pumps\n\nThe pump moves")
     assert {chunk.heading for chunk in chunks} == {"Pumps"}
+
+
+def test_a_chunk_of_white_space_and_headings_does_not_leave_a_blank_one_behind() -> None:
+    text = "   \r\n# Title\n\n# Title\n\n" + "a" * 1_100
+
+    chunks = split(text, markdown=True)
+
+    assert_sound(text, chunks)
+    assert len(chunks) == 1
 
 
 def test_what_looks_like_a_heading_inside_code_is_none() -> None:

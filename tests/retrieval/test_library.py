@@ -57,7 +57,7 @@ ABSENT = [
 
 @pytest.fixture(scope="module")
 def library() -> list[Passage]:
-    passages = []
+    passages: list[Passage] = []
     for number, file in enumerate(sorted((Path(__file__).parent / "library").glob("*.md"))):
         text = file.read_text(encoding="utf-8")
         # A chunk a section, so that there is something to choose from in so small a library.

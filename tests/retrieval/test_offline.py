@@ -69,8 +69,8 @@ async def answer(asked: Prompt) -> tuple[str, Finished]:
         ("Can I return the machine?", "You can return the machine within 30 days of delivery. [1]"),
         (
             "How do I descale the machine?",
-            "Fill the tank with 500 ml of water and one sachet of descaler. [1] Press the steam button for 5 seconds. [1] "
-            "The light turns orange. [1] Rinse twice with clear water. [1]",
+            "Fill the tank with 500 ml of water and one sachet of descaler. [1] "
+            "Press the steam button for 5 seconds. [1] The light turns orange. [1] Rinse twice with clear water. [1]",
         ),
         (
             "Does the warranty cover hard water?",
@@ -127,11 +127,11 @@ async def test_the_best_passage_comes_first_and_each_sentence_names_its_own() ->
 async def test_a_question_that_refers_back_is_read_with_the_last_one() -> None:
     history = (Turn("user", "Tell me about the warranty."), Turn("assistant", "It lasts."))
 
-    alone, _ = await answer(prompt("How long does it last?", MANUAL))
-    after, _ = await answer(prompt("How long does it last?", MANUAL, history=history))
+    alone, _ = await answer(prompt("How long is it?", MANUAL))
+    after, _ = await answer(prompt("How long is it?", MANUAL, history=history))
 
-    assert alone != after
-    assert "24 months" in after
+    assert alone == NOT_FOUND
+    assert after == "The warranty lasts 24 months. [1]"
 
 
 async def test_markers_that_a_source_holds_itself_do_not_reach_the_answer() -> None:
@@ -168,7 +168,7 @@ def test_it_is_an_answer_model() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.sampled_from(MANUAL.split("\n\n") + ["Über 3. Oktober?", "東京都。", "| x |", "```\na\n"]), max_size=8),
+    st.lists(st.sampled_from([*MANUAL.split("\n\n"), "3. Oktober?", "東京都。", "| x |", "```\na\n"]), max_size=8),
     st.text(max_size=60),
 )
 async def test_whatever_is_asked_the_answer_is_made_of_findable_quotes(parts: list[str], noise: str) -> None:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from kyrochat.retrieval.sentences import MAX_SENTENCE_CHARS, sentence_spans
 
 FRAGMENTS = st.sampled_from(
-    ["Dr. Who. ", "3.5 ", "U.S. ", "。", "؟ ", "। ", "\n", "\r\n", "\n\n", "- ", "1. ", "| a | b |\n", "```\n", "# ", "> ",
-     "word ", "A sentence. ", "😀", "...", "\"Why?\" ", "x" * 300]
+    ["Dr. Who. ", "3.5 ", "U.S. ", "。", "؟ ", "। ", "\n", "\r\n", "\n\n", "- ", "1. ", "| a | b |\n", "```\n", "# ",
+     "> ", "word ", "A sentence. ", "😀", "...", "\"Why?\" ", "x" * 300]
 )  # fmt: skip
 
 

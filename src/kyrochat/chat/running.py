@@ -42,6 +42,7 @@ class RunningAnswers:
     changes: Changes
     answerer: Answerer
     lease: timedelta = LEASE
+    grace_s: float = GRACE_S
     _runs: dict[UUID, _Run] = field(default_factory=dict)
 
     def must_have_room(self) -> None:
@@ -148,7 +149,7 @@ class RunningAnswers:
 
     async def _wind_up(self) -> None:
         if self._runs:
-            await asyncio.wait([run.guard for run in self._runs.values()], timeout=GRACE_S)
+            await asyncio.wait([run.guard for run in self._runs.values()], timeout=self.grace_s)
         for answer in self.answerer.log.open_answers:
             try:
                 await self.end(answer.message_id, answer.workspace_id, Ending(MessageStatus.INTERRUPTED))

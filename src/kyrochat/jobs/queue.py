@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, Uuid, bindparam, text
+from sqlalchemy import ARRAY, CursorResult, Executable, Text, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -89,7 +89,7 @@ async def enqueue(
         "max_attempts": max_attempts,
         "dedupe_key": dedupe_key,
     }
-    job_id: UUID | None = (await (await session.connection()).execute(_ENQUEUE, values)).scalar_one_or_none()
+    job_id: UUID | None = (await _run(session, _ENQUEUE, values)).scalar_one_or_none()
     if job_id is not None:
         await changes.announce(session, [JOBS_TOPIC])
     return job_id
@@ -104,9 +104,7 @@ async def complete(session: AsyncSession, job: ClaimedJob) -> None:
     Raises:
         LeaseLost: the job is somebody else's. Let it through: the transaction must roll back.
     """
-    result = await (await session.connection()).execute(_COMPLETE, {"id": job.id, "token": job.lease_token})
-    if result.rowcount == 0:
-        raise LeaseLost(f"Job {job.id} is not ours any more")
+    await _fenced(session, _COMPLETE, job, {})
 
 
 async def hold(session: AsyncSession, job: ClaimedJob) -> None:
@@ -115,9 +113,7 @@ async def hold(session: AsyncSession, job: ClaimedJob) -> None:
     Raises:
         LeaseLost: the job is somebody else's. Let it through: the transaction must roll back.
     """
-    result = await (await session.connection()).execute(_HOLD, {"id": job.id, "token": job.lease_token})
-    if result.first() is None:
-        raise LeaseLost(f"Job {job.id} is not ours any more")
+    await _fenced(session, _HOLD, job, {})
 
 
 @dataclass(slots=True)
@@ -129,7 +125,7 @@ class Queue:
     per_workspace: int = 2
     # The second attempt comes after about this long, each further one after twice as long.
     backoff_s: float = 2.0
-    # Workspaces take turns in the order of their ids: this one was served last.
+    # The one served last: workspaces take turns in the order of their ids.
     _served: UUID = field(default=UUID(int=0))
 
     async def claim(self, limit: int, kinds: Iterable[str]) -> list[ClaimedJob]:
@@ -143,19 +139,13 @@ class Queue:
 
         Its own statement: within the claim it would be taken after the snapshot, and the cap counted on old rows.
         """
-        connection = await session.connection()
-        await connection.execute(_CLAIM_LOCK, {"key": _CLAIM_LOCK_KEY, "idle_ms": str(CLAIM_IDLE_MS)})
+        await _run(session, _CLAIM_LOCK, {"key": _CLAIM_LOCK_KEY, "idle_ms": str(CLAIM_IDLE_MS)})
 
     async def claim_alone(self, session: AsyncSession, limit: int, kinds: Iterable[str]) -> list[ClaimedJob]:
         """Claim in a transaction that has taken the claim lock."""
-        values = {
-            "limit": limit,
-            "kinds": list(kinds),
-            "cap": self.per_workspace,
-            "lease_s": self.lease_s,
-            "after": self._served,
-        }
-        rows = (await (await session.connection()).execute(CLAIM.columns(payload=JSONB), values)).all()
+        values = {"kinds": list(kinds), "limit": limit, "cap": self.per_workspace}
+        values |= {"after": self._served, "lease_s": self.lease_s}
+        rows = (await _run(session, CLAIM.columns(payload=JSONB), values)).all()
         jobs = [ClaimedJob(*row[1:]) for row in sorted(rows, key=lambda row: row[0])]
         if jobs:
             self._served = jobs[-1].workspace_id
@@ -166,14 +156,13 @@ class Queue:
         if not jobs:
             return set()
         async with self.database.begin() as session:
-            values = {**_leases(jobs), "lease_s": self.lease_s}
-            return set((await (await session.connection()).execute(_RENEW, values)).scalars())
+            return set((await _run(session, _RENEW, {**_leases(jobs), "lease_s": self.lease_s})).scalars())
 
     async def release(self, jobs: Sequence[ClaimedJob]) -> None:
         """Give jobs back as if they had never been claimed; those that are not ours any more stay as they are."""
         if jobs:
             async with self.database.begin() as session:
-                await (await session.connection()).execute(_RELEASE, _leases(jobs))
+                await _run(session, _RELEASE, _leases(jobs))
 
     def backoff(self, attempt: int) -> float:
         """Return how many seconds to wait after `attempt`; spread out, so that jobs that failed together part."""
@@ -191,17 +180,10 @@ class Queue:
             LeaseLost: the job is somebody else's.
         """
         failed = retry_in_s is None or job.attempt >= job.max_attempts
-        values = {
-            "id": job.id,
-            "token": job.lease_token,
-            "lapsed": lapsed,
-            "state": JobState.FAILED if failed else JobState.QUEUED,
-            "delay_s": retry_in_s or 0.0,
-            "message": message,
-        }
+        state = JobState.FAILED if failed else JobState.QUEUED
+        values = {"lapsed": lapsed, "state": state, "delay_s": retry_in_s or 0.0, "message": message}
         async with self.database.begin() as session:
-            if (await (await session.connection()).execute(_FAIL, values)).rowcount == 0:
-                raise LeaseLost(f"Job {job.id} is not ours any more")
+            await _fenced(session, _FAIL, job, values)
             if failed:
                 await widen(session, job.workspace_id)
                 await on_failed(session, job, message)
@@ -211,9 +193,7 @@ class Queue:
     async def reap(self, on_failed: Mapping[str, OnFailed]) -> None:
         """Let jobs of these kinds whose leases are over fail as `LOST`, each in its own transaction."""
         async with self.database.begin() as session:
-            rows = (
-                await (await session.connection()).execute(_LAPSED.columns(payload=JSONB), {"kinds": list(on_failed)})
-            ).all()
+            rows = (await _run(session, _LAPSED.columns(payload=JSONB), {"kinds": list(on_failed)})).all()
         for job in [ClaimedJob(*row) for row in rows]:
             try:
                 await self.fail(job, LOST, self.backoff(job.attempt), on_failed[job.kind], lapsed=True)
@@ -221,6 +201,18 @@ class Queue:
                 continue  # another worker was first, or its owner lives after all
             except Exception as error:  # one job must not keep up the others; the next sweep tries it again
                 log.error("Job %s (%s) is lost, and failing it failed (%s)", job.id, job.kind, type(error).__name__)
+
+
+async def _run(
+    session: AsyncSession, statement: Executable, values: Mapping[str, Any]
+) -> CursorResult[*tuple[Any, ...]]:
+    return await (await session.connection()).execute(statement, values)
+
+
+async def _fenced(session: AsyncSession, statement: Executable, job: ClaimedJob, values: Mapping[str, Any]) -> None:
+    """Run a statement that finds the job's row only while it is ours."""
+    if (await _run(session, statement, {"id": job.id, "token": job.lease_token, **values})).rowcount == 0:
+        raise LeaseLost(f"Job {job.id} is not ours any more")
 
 
 def _leases(jobs: Sequence[ClaimedJob]) -> dict[str, list[UUID]]:
@@ -241,9 +233,9 @@ _COMPLETE = text("DELETE FROM jobs WHERE id = :id AND lease_token = :token")
 
 _HOLD = text("SELECT 1 FROM jobs WHERE id = :id AND lease_token = :token FOR SHARE")
 
-_CLAIM_LOCK = text("""
-    SELECT set_config('idle_in_transaction_session_timeout', :idle_ms, true), pg_advisory_xact_lock(:key)
-""")
+_CLAIM_LOCK = text(
+    "SELECT set_config('idle_in_transaction_session_timeout', :idle_ms, true), pg_advisory_xact_lock(:key)"
+)
 
 # `waiting` jumps from workspace to workspace through the index, whatever the length of their backlogs. `turn` is what
 # a workspace would have running with this job: so the idle ones go first, and among equals those after `:after`.

@@ -68,7 +68,7 @@ def _raw_spans(text: str, start: int, end: int, markdown: bool) -> list[tuple[in
     capacity = (int(FILLED_CHUNK_CHARS * factor), int(SPLITTER_MAX_CHARS * factor))
     splitter = MarkdownSplitter(capacity) if markdown else TextSplitter(capacity)
     pieces = splitter.chunk_indices(part)
-    return [(start + at, start + at + len(piece)) for at, piece in pieces if not piece.isspace()]
+    return [(start + at, start + at + len(piece)) for at, piece in pieces if piece.strip()]
 
 
 def _join(text: str, spans: Sequence[tuple[int, int]], found: Sequence[Heading]) -> list[tuple[int, int]]:
@@ -92,10 +92,10 @@ def _join(text: str, spans: Sequence[tuple[int, int]], found: Sequence[Heading])
 
 
 def _closing_headings(text: str, start: int, end: int, found: Sequence[Heading], starts: Sequence[int]) -> int:
-    """Return where the headings begin that a chunk ends with, `end` if it does not end with one."""
+    """Return where the headings begin that a chunk ends with: `start` if it holds nothing else, `end` if none."""
     for place in range(bisect_left(starts, end) - 1, -1, -1):
         heading = found[place]
         if heading.start < start or text[heading.end : end].strip():
             break
         end = heading.start
-    return end
+    return end if text[start:end].strip() else start

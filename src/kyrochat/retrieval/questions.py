@@ -111,14 +111,17 @@ class Question:
 
 def understand(text: str, history: Sequence[Turn], language: str) -> Question:
     """Weigh a question's terms; one that refers back takes the terms of the last question along."""
-    tokens = tokenize(_ASKING.sub(" ", text), language) or tokenize(text, language)
+    tokens = tokenize(_ASKING.sub(" ", text), language)
     names = set(tokenize(" ".join(_NAME.findall(text)), language)) if language == "english" else set[str]()
     focus = set(tokenize(" ".join(_FOCUS.findall(text)), language)) - names
     weights = {term: _weight(term, names, focus) for term in dict.fromkeys(tokens)}
     if _REFERS_BACK.search(text):
         earlier = next((turn.text for turn in reversed(history) if turn.role == "user"), "")
-        for term in tokenize(earlier, language):
+        for term in tokenize(_ASKING.sub(" ", earlier), language):
             weights.setdefault(term, EARLIER_WEIGHT * _weight(term, set(), set()))
+    if not weights:
+        tokens = tokenize(text, language)
+        weights = {term: _weight(term, names, focus) for term in tokens}
     pairs = [pair for pair in dict.fromkeys(pairwise(tokens)) if pair[0] != pair[1]]
     lowered = text.lower()
     expected = next((sign for cue, sign in _EXPECTED if cue.search(lowered)), None)

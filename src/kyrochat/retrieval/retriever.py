@@ -83,11 +83,15 @@ def _rerank(passages: Sequence[Passage], question: str, lexicon: Lexicon, langua
     closer = [
         replace(
             passage,
-            score=passage.score + proximity_bonus(query_tokens, tokenize(passage.text, language), lexicon.idf),
+            score=passage.score + proximity_bonus(query_tokens, _tokens(passage, language), lexicon.idf),
         )
         for passage in passages[:RERANKED]
     ]
     return [*sorted(closer, key=lambda passage: passage.score, reverse=True), *passages[RERANKED:]]
+
+
+def _tokens(passage: Passage, language: str) -> list[str]:
+    return chunk_tokens(passage.document_title, passage.text, language, passage.heading)
 
 
 async def sample_lexicon(session: AsyncSession, bot: Bot) -> Lexicon:

@@ -70,7 +70,7 @@ def _blocks(text: str) -> Iterator[tuple[int, int, bool]]:
         content = line.group().rstrip("\r\n")
         start, end = line.start(), line.start() + len(content)
         fence = _FENCE.match(content)
-        if fence or fenced or not content.strip(_RULE_MARKS):
+        if fence or fenced or not content.strip().strip(_RULE_MARKS):
             yield from _paragraphs(text, lines)
             lines = []
             if fence:

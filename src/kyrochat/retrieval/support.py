@@ -24,6 +24,7 @@ MIN_VERBATIM_CHARS = 8
 
 _MARKER = re.compile(r"\s*\[\d{1,3}(?:\s*[,;]\s*\d{1,3})*\]")
 _GAP = r"(?:\[\d{1,3}\])*\s+(?:\[\d{1,3}\]\s*)*"
+_CLOSING = re.compile("[.!?。！？]+")
 _LIST_MARK = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+")
 _HAS_DIGIT = re.compile(r"\d")
 
@@ -49,7 +50,8 @@ def _verbatim(passage_text: str, claim: str) -> tuple[int, int] | None:
         return None
     start = passage_text.find(claim)
     if start >= 0:
-        return start, start + len(claim)
+        closing = _CLOSING.match(passage_text, start + len(claim))
+        return start, closing.end() if closing else start + len(claim)
     words = claim.split()
     if words[-1].rstrip(".!?"):
         words[-1] = words[-1].rstrip(".!?")  # a model may end a quoted clause with a full stop of its own

@@ -1,0 +1,13 @@
+"""Runs all benchmarks: `make bench`. Ratios against a baseline of the same run count; machines differ."""
+
+import asyncio
+import sys
+
+from benchmarks import jobs, retrieval
+
+if __name__ == "__main__":
+    asyncio.run(jobs.main())
+    if sys.argv[1:]:
+        retrieval.main(sys.argv[1:])
+    else:
+        print("Retrieval quality: python -m benchmarks.retrieval DIR... (with corpus.jsonl, queries.jsonl, qrels.tsv)")

@@ -1,0 +1,273 @@
+"""Row-level security, the second net between tenants: on every table, under both roles, on every pooled connection."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlmodel import select
+
+from kyrochat.accounts.viewer import Viewer
+from kyrochat.db.access import refuse_to_bypass
+from kyrochat.db.columns import new_id
+from kyrochat.db.embedded import DatabaseUrls
+from kyrochat.db.engine import Database, open_database, widen
+from kyrochat.db.models import (
+    AnswerEvent,
+    AnswerLease,
+    Bot,
+    BotLexicon,
+    Citation,
+    Conversation,
+    Document,
+    DocumentDeletion,
+    Message,
+    Workspace,
+)
+from tests.factories import make_bot, make_document, make_viewer
+
+# They are read before a workspace is known, or across workspaces by sweeps, and hold ids only.
+OPEN_TABLES = {"jobs", "answer_leases", "workspace_members"}
+# A term vector lives and dies with its chunk and is found through its document only.
+SINGLE_COLUMN_KEYS = {"chunk_lex -> chunks"}
+
+
+async def run(database: Database, statement: str, *workspaces: UUID) -> list[Any]:
+    async with database.begin(workspaces) as session:
+        result = await (await session.connection()).execute(text(statement))
+        return list(result.all()) if result.returns_rows else [result.rowcount]
+
+
+async def count(database: Database, table: str, *workspaces: UUID) -> int:
+    [(number,)] = await run(database, f"SELECT count(*) FROM {table}", *workspaces)
+    return int(number)
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """Somebody with at least one row in every table."""
+
+    viewer: Viewer
+    bot: Bot
+    document: Document
+    conversation: Conversation
+    message: Message
+
+    @property
+    def workspace_id(self) -> UUID:
+        return self.viewer.personal_workspace_id
+
+
+async def make_tenant(database: Database, email: str) -> Tenant:
+    viewer = await make_viewer(database, email)
+    bot = await make_bot(database, viewer)
+    document = await make_document(database, bot, "The Rhine is 1,233 km long.")
+    workspace_id = viewer.personal_workspace_id
+    async with database.begin([workspace_id]) as session:
+        conversation = Conversation(workspace_id=workspace_id, bot_id=bot.id, user_id=viewer.user_id)
+        message = Message(workspace_id=workspace_id, conversation_id=conversation.id, position=1, text="Hi?")
+        session.add_all([conversation, BotLexicon(workspace_id=workspace_id, bot_id=bot.id, frequencies=b"")])
+        session.add(DocumentDeletion(document_id=new_id(), workspace_id=workspace_id))
+        await session.flush()
+        session.add(message)
+        await session.flush()
+        of_message: dict[str, Any] = {"workspace_id": workspace_id, "message_id": message.id}
+        session.add(AnswerEvent(**of_message, sequence=1, kind="text", data={}))
+        session.add(AnswerLease(**of_message, token=new_id(), leased_until=datetime.now(UTC)))
+        session.add(
+            Citation(**of_message, number=1, document_id=document.id, document_version=1, start=0, end=3, quote="The")
+        )
+    return Tenant(viewer, bot, document, conversation, message)
+
+
+@pytest.fixture
+async def ada(database: Database) -> Tenant:
+    return await make_tenant(database, "ada@example.com")
+
+
+@pytest.fixture
+async def bob(database: Database) -> Tenant:
+    return await make_tenant(database, "bob@example.com")
+
+
+@pytest.fixture(params=["app", "worker"])
+async def either(request: pytest.FixtureRequest, urls: DatabaseUrls) -> AsyncGenerator[Database, None]:
+    """A pool under each of the roles that serve."""
+    opened = open_database(getattr(urls, request.param))
+    yield opened
+    await opened.close()
+
+
+async def tenant_tables(database: Database) -> list[str]:
+    """All tables with a `workspace_id`, as the database knows them: a new one is in here by itself."""
+    rows = await run(
+        database,
+        "SELECT relname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid"
+        " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND attname = 'workspace_id'"
+        " ORDER BY relname",
+    )
+    return [name for (name,) in rows if name not in OPEN_TABLES]
+
+
+async def test_every_table_with_a_workspace_is_confined_also_for_its_owner(database: Database) -> None:
+    tables = await tenant_tables(database)
+
+    rows = await run(
+        database,
+        "SELECT relname, relrowsecurity, relforcerowsecurity, policies.kinds, policies.whose FROM pg_class"
+        " LEFT JOIN (SELECT tablename, array_agg(cmd) AS kinds, array_agg(roles::text) AS whose,"
+        "   bool_and(permissive = 'PERMISSIVE' AND with_check IS NULL"
+        "     AND qual LIKE '%workspace_id = ANY%' AND qual LIKE '%kyrochat.workspaces%') AS ours"
+        "   FROM pg_policies GROUP BY tablename) AS policies ON tablename = relname AND ours"
+        f" WHERE relnamespace = 'public'::regnamespace AND relname = ANY('{{{','.join(tables)}}}') ORDER BY relname",
+    )
+
+    assert len(tables) >= 11
+    assert [tuple(row) for row in rows] == [(table, True, True, ["ALL"], ["{public}"]) for table in tables]
+
+
+async def test_foreign_keys_between_tenants_rows_include_the_workspace(database: Database) -> None:
+    rows = await run(
+        database,
+        "SELECT conrelid::regclass || ' -> ' || confrelid::regclass, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE contype = 'f' AND connamespace = 'public'::regnamespace"
+        " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = conrelid AND attname = 'workspace_id')"
+        " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = confrelid AND attname = 'workspace_id')",
+    )
+
+    plain = {pair for pair, definition in rows if definition.count("workspace_id") < 2}
+    assert len(rows) >= 10
+    assert plain == SINGLE_COLUMN_KEYS
+
+
+async def test_without_a_workspace_nothing_is_seen_and_with_one_only_its_rows(
+    either: Database, ada: Tenant, bob: Tenant
+) -> None:
+    seen = {}
+    for table in await tenant_tables(either):
+        seen[table] = (
+            await count(either, table),
+            await count(either, table, ada.workspace_id),
+            await count(either, f"{table} WHERE workspace_id = '{bob.workspace_id}'", ada.workspace_id),
+            await count(either, table, ada.workspace_id, bob.workspace_id),
+        )
+
+    assert seen == dict.fromkeys(await tenant_tables(either), (0, 1, 0, 2))
+
+
+async def test_another_tenants_rows_cannot_be_written_changed_moved_or_deleted(
+    either: Database, ada: Tenant, bob: Tenant
+) -> None:
+    for table in await tenant_tables(either):
+        foreign = f"jsonb_build_object('workspace_id', '{bob.workspace_id}')"
+        with pytest.raises(ProgrammingError, match="row-level security"):
+            await run(
+                either,
+                f"INSERT INTO {table} SELECT (jsonb_populate_record(mine, {foreign})).* FROM {table} AS mine",
+                ada.workspace_id,
+            )
+        with pytest.raises(ProgrammingError, match="row-level security"):
+            await run(either, f"UPDATE {table} SET workspace_id = '{bob.workspace_id}'", ada.workspace_id)
+        his = f"WHERE workspace_id = '{bob.workspace_id}'"
+        changed = await run(either, f"UPDATE {table} SET workspace_id = workspace_id {his}", ada.workspace_id)
+        deleted = await run(either, f"DELETE FROM {table} {his}", ada.workspace_id)
+        assert (table, changed, deleted) == (table, [0], [0])
+
+    counts = {table: await count(either, table, bob.workspace_id) for table in await tenant_tables(either)}
+    assert counts == dict.fromkeys(counts, 1)
+
+
+async def test_a_row_cannot_be_hung_on_another_tenants(database: Database, ada: Tenant, bob: Tenant) -> None:
+    """Foreign key checks see everything, so nothing but the keys themselves refuses this."""
+    own: dict[str, Any] = {"workspace_id": ada.workspace_id}
+    foreign = [
+        Document(**own, bot_id=bob.bot.id, content_hash=b"x"),
+        Conversation(**own, bot_id=bob.bot.id, user_id=ada.viewer.user_id),
+        Message(**own, conversation_id=bob.conversation.id, position=2),
+        Message(**own, conversation_id=ada.conversation.id, parent_id=bob.message.id, position=2),
+        AnswerEvent(**own, message_id=bob.message.id, sequence=2, kind="text", data={}),
+        Citation(**own, message_id=bob.message.id, number=2, document_version=1, start=0, end=1, quote="T"),
+        Citation(
+            **own,
+            message_id=ada.message.id,
+            number=2,
+            document_id=bob.document.id,
+            document_version=1,
+            start=0,
+            end=1,
+            quote="T",
+        ),
+    ]
+
+    for row in foreign:
+        with pytest.raises(IntegrityError, match="_fkey"):
+            async with database.begin([ada.workspace_id]) as session:
+                session.add(row)
+
+
+async def test_one_connection_that_serves_200_tenants_in_any_order_remembers_none(urls: DatabaseUrls) -> None:
+    pool = open_database(urls.app, pool_size=1)
+    workspaces = [Workspace(id=new_id(), name="W") for _ in range(200)]
+    async with pool.begin([workspace.id for workspace in workspaces]) as session:
+        session.add_all(workspaces)
+        await session.flush()
+        session.add_all([Bot(workspace_id=workspace.id, name=str(workspace.id)) for workspace in workspaces])
+    ends = random.Random(7)
+
+    async def visit(workspace_id: UUID) -> list[str]:
+        """Look around as a tenant and leave in one of the ways there are; return what was seen."""
+        names: list[str] = []
+        with suppress(LookupError, DBAPIError, asyncio.CancelledError):
+            async with pool.begin([workspace_id]) as session:
+                names += (await session.exec(select(Bot.name))).all()
+                match ends.randrange(5):
+                    case 0:
+                        raise LookupError
+                    case 1:
+                        await (await session.connection()).execute(text("SELECT 1 / 0"))
+                    case 2:
+                        raise asyncio.CancelledError
+                    case 3:
+                        await session.rollback()
+        return names
+
+    async def look_unscoped() -> list[str]:
+        async with pool.begin() as session:
+            return list((await session.exec(select(Bot.name))).all())
+
+    order = [workspace.id for workspace in workspaces]
+    ends.shuffle(order)
+    seen = await asyncio.gather(
+        *(visit(workspace_id) if turn % 2 else look_unscoped() for workspace_id in order for turn in (1, 2))
+    )
+
+    assert seen[0::2] == [[str(workspace_id)] for workspace_id in order]
+    assert seen[1::2] == [[]] * len(order)
+    await pool.close()
+
+
+async def test_a_transaction_that_is_widened_sees_more_and_the_next_one_does_not(
+    urls: DatabaseUrls, ada: Tenant, bob: Tenant
+) -> None:
+    pool = open_database(urls.app, pool_size=1)
+    async with pool.begin([ada.workspace_id]) as session:
+        await widen(session, bob.workspace_id)
+        widened = set((await session.exec(select(Bot.id))).all())
+        async with session.begin_nested():
+            nested = set((await session.exec(select(Bot.id))).all())
+
+    assert widened == nested == {ada.bot.id, bob.bot.id}
+    assert await count(pool, "bots") == 0
+    assert await count(pool, "bots", ada.workspace_id) == 1
+    await pool.close()
+
+
+async def test_the_roles_that_serve_pass_the_check_for_bypassing(either: Database) -> None:
+    await refuse_to_bypass(either)
