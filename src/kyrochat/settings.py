@@ -92,12 +92,8 @@ class Settings(BaseSettings):
         default=None, description="Reserved: shares rate limits between processes once there are any."
     )
     workers: int = Field(default=2, ge=0, le=64, description="Ingestion tasks in the server process.")
-    rate_limits: Switch = Field(
-        default=Switch.ON, description="Reserved: off for benchmarks and bulk loads once there are rate limits."
-    )
-    fetch_allow_cidrs: str = Field(
-        default="", description="Reserved: private networks that web documents may come from."
-    )
+    rate_limits: Switch = Field(default=Switch.ON, description="Reserved: off for benchmarks and bulk loads.")
+    fetch_allow_cidrs: str = Field(default="", description="Reserved: private networks to fetch web pages from.")
     allowed_origins: str = Field(
         default="",
         description="Origins, separated by commas, whose browser pages may call the API; * for all.",

@@ -22,9 +22,9 @@ _numbers = count(1)
 
 
 @pytest.fixture
-async def empty_url(postgres: EmbeddedPostgres) -> AsyncGenerator[str, None]:
-    """The owner's URL of a database that nothing was ever done to."""
-    name = f"empty_{next(_numbers)}"
+async def bare_url(postgres: EmbeddedPostgres) -> AsyncGenerator[str, None]:
+    """The owner's URL of a database that nothing was ever done to; even pgvector is missing."""
+    name = f"bare_{next(_numbers)}"
     url = asyncpg_url(postgres.urls.owner)
     admin = create_async_engine(url.set(database="postgres"), poolclass=NullPool, isolation_level="AUTOCOMMIT")
     async with admin.connect() as connection:
@@ -33,6 +33,14 @@ async def empty_url(postgres: EmbeddedPostgres) -> AsyncGenerator[str, None]:
     async with admin.connect() as connection:
         await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     await admin.dispose()
+
+
+@pytest.fixture
+async def empty_url(urls: DatabaseUrls) -> str:
+    """The owner's URL of a database with pgvector and nothing else."""
+    await migrate(urls.owner, "base")
+    await ask(urls.owner, "DROP TABLE alembic_version")
+    return urls.owner
 
 
 async def ask(url: str, question: str) -> list[object]:
@@ -168,3 +176,10 @@ async def test_a_database_newer_than_the_program_is_refused_and_left_alone(
 async def test_a_revision_that_does_not_exist_is_refused_with_its_name(urls: DatabaseUrls) -> None:
     with pytest.raises(ConfigurationError, match="'0815'"):
         await migrate(urls.owner, "0815")
+
+
+async def test_a_database_without_pgvector_says_who_can_add_it_and_stays_empty(bare_url: str) -> None:
+    with pytest.raises(ConfigurationError, match="CREATE EXTENSION vector"):
+        await migrate(bare_url)
+
+    assert await tables(bare_url) == set()

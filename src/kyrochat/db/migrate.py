@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -32,7 +32,7 @@ async def migrate(owner_url: str, target: str = "head") -> None:
     Of several processes that start at once one migrates while the others wait.
 
     Raises:
-        ConfigurationError: the database is newer than this program.
+        ConfigurationError: the database is newer than this program, or has no pgvector and may not get it.
     """
     engine = create_async_engine(asyncpg_url(owner_url), poolclass=NullPool)
     try:
@@ -100,3 +100,11 @@ def _run(connection: Connection, target: str) -> None:
         (command.downgrade if going_down else command.upgrade)(config, target)
     except CommandError as error:
         raise ConfigurationError(f"Migrating to {target!r} failed: {error}") from error
+    except DBAPIError as error:
+        if 'extension "vector"' in str(error.orig):
+            # Not installed on the server, or only a superuser may add it to a database.
+            raise ConfigurationError(
+                "The database lacks pgvector. Install it on the PostgreSQL server (0.7 or newer), and run "
+                "`CREATE EXTENSION vector` in this database as a superuser."
+            ) from error
+        raise
