@@ -43,6 +43,7 @@ class Server:
     ready_s: float
     log: Path
     data_dir: Path
+    was_killed: bool = False
 
     @property
     def graphql_url(self) -> str:
@@ -60,6 +61,7 @@ class Server:
 
     async def kill(self) -> None:
         """Kill the server where it stands; its PostgreSQL goes on, as after any crash."""
+        self.was_killed = True
         self.process.kill()
         await self.process.wait()
 
@@ -93,20 +95,19 @@ async def start(data_dir: Path, **settings: str) -> Server:
 
 @asynccontextmanager
 async def serving(data_dir: Path, **settings: str) -> AsyncGenerator[Server, None]:
-    """Run a server meanwhile; it ends in order unless the test has ended it already."""
+    """Run a server meanwhile. It ends in order, unless the test ends it; of a killed one PostgreSQL is left over."""
     server = await start(data_dir, **settings)
     try:
         yield server
     finally:
-        await end(server)
-
-
-async def end(server: Server) -> None:
-    """Leave nothing of a server behind, whatever state it is in."""
-    try:
         if server.process.returncode is None:
-            await server.stop()
+            await _end(server)
+
+
+async def _end(server: Server) -> None:
+    try:
+        await server.stop()
     except TimeoutError:
         await server.kill()
-    finally:
         await asyncio.to_thread(stop_what_is_left, server.data_dir)
+        raise

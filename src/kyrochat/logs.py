@@ -8,8 +8,8 @@ import structlog
 
 from kyrochat.settings import LogFormat
 
-# These log addresses, bodies or one line a request at INFO.
-_QUIET = ("httpx", "httpx2", "httpcore", "google_genai", "pinecone", "trafilatura", "alembic", "uvicorn.access")
+# At INFO these tell what we tell ourselves, or addresses and a line a request.
+_QUIET = ("httpx", "httpx2", "httpcore", "google_genai", "pinecone", "trafilatura", "alembic", "uvicorn")
 
 
 def set_up_logs(log_format: LogFormat, level: int = logging.INFO) -> None:

@@ -22,7 +22,7 @@ async def chat(urls: DatabaseUrls, database: Database, model: ScriptedModel) -> 
     bot = await make_bot(database, viewer)
     document = await make_document(database, bot, HANDBOOK)
     async with process(urls.app, model) as a:
-        yield Chat(a, model, viewer, bot, document, database)
+        yield Chat(a, model, viewer, bot, document, database, urls.app)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from sqlalchemy import text
 from sqlmodel import col, select
 
 from kyrochat.accounts.viewer import Viewer
@@ -71,6 +72,7 @@ class Chat:
     bot: Bot
     document: Document
     database: Database
+    url: str
 
     async def conversation(self) -> UUID:
         return (await self.a.service.start(self.viewer, self.bot.id, None)).id
@@ -83,6 +85,16 @@ class Chat:
         """Return the entries after `after`, once the last one has come."""
         async with aclosing((on or self.a).service.events(self.viewer, message_id, after)) as events:
             return [entry async for entry in events]
+
+    async def watch_until(self, message_id: UUID, text: str) -> list[LogEntry]:
+        """Return the entries up to the one that completes `text`."""
+        seen: list[LogEntry] = []
+        async with aclosing(self.a.service.events(self.viewer, message_id, 0)) as events:
+            async for entry in events:
+                seen.append(entry)
+                if text_of(seen) == text:
+                    break
+        return seen
 
     async def answer(self, question: str = QUESTION) -> tuple[Message, list[LogEntry]]:
         """Ask, watch to the end, and return the stored answer with all that was seen."""
@@ -117,6 +129,16 @@ class Chat:
             )
             for row in found
         ]
+
+    async def run(self, statement: str) -> None:
+        """Change what is stored, behind everybody's back."""
+        async with self.database.begin(self.viewer.workspaces) as session:
+            await (await session.connection()).execute(text(statement))
+
+    async def column(self, query: str) -> list[object]:
+        """Return the first column of a query's rows."""
+        async with self.database.begin(self.viewer.workspaces) as session:
+            return list((await (await session.connection()).execute(text(query))).scalars())
 
     async def leases(self) -> list[UUID]:
         """Return the answers that somebody is said to write."""

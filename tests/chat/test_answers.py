@@ -21,7 +21,7 @@ async def test_an_answer_is_its_passages_its_text_with_verified_citations_and_on
     answer, entries = await chat.answer()
 
     eggs = "A hive has a single queen who lays up to 2,000 eggs a day."
-    weeks = "Worker bees live for six weeks in summer"
+    weeks = "Worker bees live for six weeks in summer."
     quotes = [_quote(chat, 1, eggs), _quote(chat, 2, weeks)]
     text = "The queen lays up to 2,000 eggs a day [1]. Worker bees live for six weeks in summer [2]."
     assert isinstance(entries[0].event, PassagesFound)

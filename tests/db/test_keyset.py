@@ -153,5 +153,3 @@ async def test_ids_made_later_are_greater() -> None:
 
     assert made == sorted(made)
     assert len(set(made)) == 2_000
-
-

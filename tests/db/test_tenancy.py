@@ -236,6 +236,8 @@ async def test_one_connection_that_serves_200_tenants_in_any_order_remembers_non
                         raise asyncio.CancelledError
                     case 3:
                         await session.rollback()
+                    case _:
+                        pass  # it commits
         return names
 
     async def look_unscoped() -> list[str]:

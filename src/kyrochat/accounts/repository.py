@@ -35,7 +35,7 @@ async def oldest_users(session: AsyncSession, email: str | None, limit: int = 1_
 async def lock_first_user(session: AsyncSession) -> bool:
     """Say whether there is no user yet. Until the transaction ends nobody else gets to ask."""
     await (await session.connection()).execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FIRST_USER_LOCK})
-    return (await session.exec(select(func.count()).select_from(User).limit(1))).one() == 0
+    return (await session.exec(select(User.id).limit(1))).first() is None
 
 
 async def live_session(session: AsyncSession, session_id: UUID, user_id: UUID) -> UserSession | None:

@@ -80,6 +80,7 @@ class AccountService:
                         workspace_id=workspace.id, user_id=user.id, role=WorkspaceRole.OWNER, is_personal=True
                     )
                 )
+                await session.refresh(user)
                 return await self._open_session(session, user)
         except IntegrityError as error:
             if "users_email_key" in str(error.orig):
@@ -101,7 +102,11 @@ class AccountService:
         if not await self.passwords.verify(user.password_hash if user else None, password) or user is None:
             raise InvalidCredentials
         async with self.database.begin() as session:
-            return await self._open_session(session, user)
+            # Read anew: the hash took its time, and rows belong to the transaction that read them.
+            found = await repository.users_by_id(session, [user.id])
+            if not found:
+                raise InvalidCredentials
+            return await self._open_session(session, found[0])
 
     async def refresh(self, refresh_token: str) -> SignedIn:
         """Exchange a refresh token for new tokens; the old one is used up.
@@ -177,7 +182,6 @@ class AccountService:
         )
         session.add(row)
         await session.flush()
-        await session.refresh(user)
         return self._signed_in(user, row.id, token)
 
     def _signed_in(self, user: User, session_id: UUID, refresh_token: str) -> SignedIn:

@@ -72,7 +72,7 @@ class Tokens:
             return AccessClaims(UUID(claims["sub"]), UUID(claims["sid"]), expires_at)
         except jwt.ExpiredSignatureError as error:
             raise Unauthenticated("The access token has expired. Call `refreshSession`.") from error
-        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError) as error:
+        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
             raise Unauthenticated("The access token is not valid. Sign in again.") from error
 
     def _key(self, purpose: str) -> bytes:

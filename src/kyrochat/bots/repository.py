@@ -21,6 +21,12 @@ async def get(
     return (await session.exec(query)).one_or_none()
 
 
+async def keep(session: AsyncSession, bot_id: UUID, *, workspaces: Sequence[UUID]) -> bool:
+    """Say whether the bot is there, and keep it from being deleted until the transaction ends."""
+    query = select(Bot.id).where(Bot.id == bot_id, col(Bot.workspace_id).in_(workspaces), col(Bot.deleted_at).is_(None))
+    return (await session.exec(query.with_for_update(read=True, key_share=True))).first() is not None
+
+
 async def many(session: AsyncSession, bot_ids: Sequence[UUID], *, workspaces: Sequence[UUID]) -> Sequence[Bot]:
     """Return those of the bots that are in the workspaces, in no order."""
     query = select(Bot).where(
@@ -44,7 +50,8 @@ async def count(session: AsyncSession, *, workspaces: Sequence[UUID]) -> int:
 async def by_name(session: AsyncSession, name: str, *, workspaces: Sequence[UUID]) -> Sequence[Bot]:
     """Return the bots of that name, whatever its case; one a workspace at most."""
     query = select(Bot).where(
-        func.lower(col(Bot.name)) == name.lower(),
+        # PostgreSQL lowers both: Python would make other letters of Greek and Turkish capitals than the index holds.
+        func.lower(col(Bot.name)) == func.lower(name),
         col(Bot.workspace_id).in_(workspaces),
         col(Bot.deleted_at).is_(None),
     )

@@ -15,7 +15,7 @@ from kyrochat.db.engine import Database
 from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import Bot
 from kyrochat.errors import Conflict, NotFound
-from kyrochat.jobs.queue import enqueue
+from kyrochat.jobs.queue import PURGE_PRIORITY, enqueue
 from kyrochat.rules import Rules
 
 MAX_NAME_CHARS = 100
@@ -122,6 +122,7 @@ class BotService:
                 kind=PURGE_BOT,
                 payload={"bot_id": str(bot.id)},
                 dedupe_key=f"{PURGE_BOT}:{bot.id}",
+                priority=PURGE_PRIORITY,
             )
             return bot.id
 
@@ -136,6 +137,8 @@ class BotService:
             return await self.get(viewer, UUID(name_or_id))
         except ValueError:
             pass
+        if "\x00" in name_or_id:
+            return None  # PostgreSQL would not even take the question
         async with self.database.begin(viewer.workspaces) as session:
             found = await repository.by_name(session, name_or_id, workspaces=list(viewer.workspaces))
         return found[0] if found else None

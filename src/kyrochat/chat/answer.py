@@ -8,9 +8,9 @@ from uuid import UUID
 
 from kyrochat.chat import repository
 from kyrochat.chat.citations import CitationStream
-from kyrochat.chat.ending import Ending
+from kyrochat.chat.ending import BROKEN, Ending
 from kyrochat.chat.events import PassagesFound
-from kyrochat.chat.log import AnswerLog, AnswerTaken, OpenAnswer
+from kyrochat.chat.log import AnswerLog, AnswerTaken, OpenAnswer, Unstorable
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot
 from kyrochat.db.states import MessageRole, MessageStatus
@@ -53,9 +53,11 @@ class Answerer:
                 ending = Ending(MessageStatus.FAILED, reason=error.message, retryable=error.retryable)
             except (AnswerTaken, asyncio.CancelledError):
                 raise
+            except Unstorable:
+                ending = BROKEN  # logged where it was found
             except Exception:
                 log.exception("An answer failed", extra={"message_id": str(answer.message_id)})
-                ending = Ending(MessageStatus.FAILED, reason="Something went wrong on the server.", retryable=True)
+                ending = BROKEN
             await self.log.finish(answer, ending)
         except AnswerTaken:
             return  # stopped, or swept after a pause: its end is stored already
@@ -79,10 +81,11 @@ class Answerer:
             async for item in stream:
                 match item:
                     case TextPiece(text):
-                        chars += len(text)
-                        for event in citations.feed(_storable(text)):
+                        piece = _storable(text)[: MAX_ANSWER_CHARS - chars]
+                        chars += len(piece)
+                        for event in citations.feed(piece):
                             self.log.append(answer, event)
-                        if chars > MAX_ANSWER_CHARS:
+                        if chars >= MAX_ANSWER_CHARS:
                             break
                     case Finished():
                         finished = item

@@ -13,10 +13,12 @@ from kyrochat.retrieval.sentences import sentence_spans
 from kyrochat.retrieval.support import best_span
 from kyrochat.retrieval.types import Passage
 
-# [3], [1, 2], [12]: with the white space before it, which goes too when the marker does.
-_MARKER = re.compile(r"(?P<space>[ \t]*)\[(?P<numbers>\d{1,3}(?:\s{0,2},\s{0,2}\d{1,3}){0,9})\]")
-# The end of a piece that may become a marker with the next one: white space, or an open bracket and digits.
-_MAYBE = re.compile(r"[ \t]*(?:\[[\d,\s]{0,60})?\Z")
+# [3], [1, 2], [12]: with the white space before it, which goes too when the marker does. Everything is bounded,
+# so that no text makes a search slow: models that run away write spaces by the thousand.
+_MARKER = re.compile(r"(?P<space>[ \t]{0,8})\[(?P<numbers>\d{1,3}(?:\s{0,2},\s{0,2}\d{1,3}){0,9})\]")
+# The end of a piece that may become a marker with the next one: white space, or an open bracket and no more than
+# the longest marker has between its brackets.
+_MAYBE = re.compile(r"[ \t]{0,8}(?:\[[\d,\s]{0,75})?\Z")
 # The claim is looked for in what was written since the last paragraph, but not further back than this.
 _CLAIM_CHARS = 1_200
 

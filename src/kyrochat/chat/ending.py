@@ -29,6 +29,10 @@ class Ending:
     retryable: bool = False
 
 
+BROKEN = Ending(MessageStatus.FAILED, reason="Something went wrong on the server.", retryable=True)
+"""The end of an answer that a bug broke; the log says more."""
+
+
 async def end_answer(
     session: AsyncSession,
     changes: Changes,

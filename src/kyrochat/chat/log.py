@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from kyrochat.chat import log_repository as rows
-from kyrochat.chat.ending import Ending, end_answer
+from kyrochat.chat.ending import BROKEN, Ending, end_answer
 from kyrochat.chat.events import AnswerEvent, LogEntry, TextDelta
 from kyrochat.db.changes import Changes, answer_topic, ended_topic
 from kyrochat.db.engine import Database
@@ -30,6 +30,10 @@ class AnswerTaken(Exception):
     """Somebody else has ended this answer; nothing more can be written to it."""
 
 
+class Unstorable(Exception):
+    """The database refuses an event of this answer, and always will; what came after it is dropped."""
+
+
 @dataclass(slots=True, eq=False)
 class OpenAnswer:
     """An answer that this process writes."""
@@ -39,6 +43,7 @@ class OpenAnswer:
     token: UUID
     committed: list[LogEntry] = field(default_factory=list)
     taken: asyncio.Event = field(default_factory=asyncio.Event)
+    is_unstorable: bool = False
     _pending: list[AnswerEvent] = field(default_factory=list)
     # What was sent in a transaction whose fate may be unknown: sent again as it was, until it is known.
     _sent: list[LogEntry] = field(default_factory=list)
@@ -46,6 +51,11 @@ class OpenAnswer:
 
     def __post_init__(self) -> None:
         self._idle.set()
+
+    @property
+    def has_queued(self) -> bool:
+        """Whether events wait for a write."""
+        return not self._idle.is_set()
 
     def add(self, event: AnswerEvent) -> None:
         """Queue an event; text that follows text becomes one event."""
@@ -71,10 +81,20 @@ class OpenAnswer:
         if not self._pending:
             self._idle.set()
 
+    def drop_queued(self) -> None:
+        """Forget what was not stored: it never will be."""
+        self._sent, self._pending = [], []
+        self._idle.set()
+
     def give_up(self) -> None:
         """Note that the answer is not ours any more."""
         self.taken.set()
-        self._idle.set()
+        self.drop_queued()
+
+    def refuse(self) -> None:
+        """Note that its events cannot be stored; the answer is still ours to end."""
+        self.is_unstorable = True
+        self.drop_queued()
 
     async def written(self) -> None:
         """Wait until everything queued is committed.
@@ -122,9 +142,12 @@ class AnswerLog:
 
         Raises:
             AnswerTaken: somebody else has ended the answer.
+            Unstorable: an event before this one could not be stored.
         """
         if answer.taken.is_set():
             raise AnswerTaken
+        if answer.is_unstorable:
+            raise Unstorable
         answer.add(event)
         self._work.set()
         # Whoever waits for an answer waits for its first words.
@@ -134,11 +157,15 @@ class AnswerLog:
     async def finish(self, answer: OpenAnswer, ending: Ending) -> None:
         """Write what is queued, then end the answer: text, citations, status and last event in one transaction.
 
+        An answer with an event that could not be stored is BROKEN, however it would have ended.
+
         Raises:
             AnswerTaken: somebody else has ended it.
         """
         self._urgent.set()
         await answer.written()
+        if answer.is_unstorable:
+            ending = BROKEN
         while True:
             try:
                 async with self.database.begin([answer.workspace_id]) as session:
@@ -176,27 +203,45 @@ class AnswerLog:
             await self._work.wait()
             self._work.clear()
             self._urgent.clear()
-            batch = {answer: entries for answer in self.open_answers if (entries := answer.to_send())}
             try:
-                await self._write(batch)
+                await self._write_queued()
             except Exception as error:
-                if is_outage(error):
-                    log.warning("Answers could not be written (%s); trying again", type(error).__name__)
-                    self._work.set()
-                    await asyncio.sleep(RETRY_S)
-                    continue
-                await self._write_one_by_one(batch)
+                log.warning("Answers could not be written (%s); trying again", type(error).__name__)
+                self._work.set()
+                await asyncio.sleep(RETRY_S)
+                continue
+            # After a write that was tried again there is what was queued behind it.
+            if any(answer.has_queued for answer in self.open_answers):
+                self._work.set()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._urgent.wait(), self.tick_s)
 
-    async def _write_one_by_one(self, batch: Mapping[OpenAnswer, list[LogEntry]]) -> None:
-        """Find the answer that cannot be stored: it must not hold up the others."""
-        for answer, entries in batch.items():
-            try:
-                await self._write({answer: entries})
-            except Exception:
-                log.exception("An answer cannot be stored", extra={"message_id": str(answer.message_id)})
-                answer.give_up()
+    async def _write_queued(self) -> None:
+        batch = {answer: entries for answer in self.open_answers if (entries := answer.to_send())}
+        try:
+            await self._write(batch)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            # Find the answer that cannot be stored: it must not hold up the others.
+            for answer, entries in batch.items():
+                await self._write_alone(answer, entries)
+
+    async def _write_alone(self, answer: OpenAnswer, entries: list[LogEntry]) -> None:
+        try:
+            await self._write({answer: entries})
+        except Exception as error:
+            if is_outage(error):
+                raise
+            # Its text may be in the error: only the kind of it is logged.
+            state = getattr(getattr(error, "orig", None), "sqlstate", None)
+            log.error(
+                "An answer cannot be stored (%s, SQLSTATE %s)",
+                type(error).__name__,
+                state,
+                extra={"message_id": str(answer.message_id)},
+            )
+            answer.refuse()
 
     async def _write(self, batch: Mapping[OpenAnswer, list[LogEntry]]) -> None:
         if not batch:

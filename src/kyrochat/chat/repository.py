@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import func, text
+from sqlalchemy import delete, func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -146,3 +146,10 @@ async def add_lease(session: AsyncSession, answer: Message, token: UUID, lease: 
     await session.flush()
     until = (await session.exec(select(func.now() + lease))).one()
     session.add(AnswerLease(message_id=answer.id, workspace_id=answer.workspace_id, token=token, leased_until=until))
+
+
+async def end_leases(session: AsyncSession, conversation_id: UUID) -> Sequence[UUID]:
+    """Take a conversation's answers from who writes them, and return their ids."""
+    answers = select(Message.id).where(Message.conversation_id == conversation_id)
+    query = delete(AnswerLease).where(col(AnswerLease.message_id).in_(answers)).returning(col(AnswerLease.message_id))
+    return (await (await session.connection()).execute(query)).scalars().all()

@@ -16,6 +16,7 @@ from kyrochat.chat.ending import Ending, end_answer
 from kyrochat.chat.log import AnswerTaken, OpenAnswer
 from kyrochat.db.changes import Changes, ended_topic
 from kyrochat.db.engine import Database
+from kyrochat.db.outage import is_outage
 from kyrochat.db.states import MessageStatus
 from kyrochat.errors import Overloaded
 
@@ -44,6 +45,7 @@ class RunningAnswers:
     lease: timedelta = LEASE
     grace_s: float = GRACE_S
     _runs: dict[UUID, _Run] = field(default_factory=dict)
+    _endings: set[asyncio.Task[bool]] = field(default_factory=set)
 
     def must_have_room(self) -> None:
         """Check that one more answer can run.
@@ -64,8 +66,15 @@ class RunningAnswers:
     async def end(self, message_id: UUID, workspace_id: UUID, ending: Ending) -> bool:
         """End an answer with the text so far, wherever it is being written; False when it has ended.
 
-        When it runs here, its provider's stream is closed first, and what was queued is written.
+        When it runs here, its provider's stream is closed first, and what was queued is written. Who asked may go
+        away meanwhile: an answer whose writing was cancelled must get its end.
         """
+        task = asyncio.create_task(self._end(message_id, workspace_id, ending), name=f"answer-end-{message_id}")
+        self._endings.add(task)
+        task.add_done_callback(self._endings.discard)
+        return await asyncio.shield(task)
+
+    async def _end(self, message_id: UUID, workspace_id: UUID, ending: Ending) -> bool:
         run = self._runs.get(message_id)
         if run is not None:
             run.writing.cancel()
@@ -133,10 +142,22 @@ class RunningAnswers:
         async with self.database.begin() as session:
             expired = await rows.expired_leases(session, SWEPT_AT_ONCE)
         for message_id, workspace_id in expired:
-            async with self.database.begin([workspace_id]) as session:
-                ending = Ending(MessageStatus.INTERRUPTED)
-                if await end_answer(session, self.changes, message_id, ending, expired=True):
-                    log.warning("An answer was interrupted: its process is gone", extra={"message_id": str(message_id)})
+            try:
+                await self._interrupt(message_id, workspace_id)
+            except Exception as error:  # one that cannot be ended must not keep the others from their end
+                if is_outage(error):
+                    raise
+                log.error(
+                    "An answer could not be interrupted (%s)",
+                    type(error).__name__,
+                    extra={"message_id": str(message_id)},
+                )
+
+    async def _interrupt(self, message_id: UUID, workspace_id: UUID) -> None:
+        async with self.database.begin([workspace_id]) as session:
+            ending = Ending(MessageStatus.INTERRUPTED)
+            if await end_answer(session, self.changes, message_id, ending, expired=True):
+                log.warning("An answer was interrupted: its process is gone", extra={"message_id": str(message_id)})
 
     async def _every(self, interval_s: float, work: Callable[[], Coroutine[None, None, None]]) -> None:
         while True:
@@ -155,6 +176,8 @@ class RunningAnswers:
                 await self.end(answer.message_id, answer.workspace_id, Ending(MessageStatus.INTERRUPTED))
             except Exception as error:  # the sweep of another process will do it
                 log.warning("An answer could not be ended at shutdown (%s)", type(error).__name__)
+        if self._endings:
+            await asyncio.wait(self._endings)
 
 
 async def _cancel(task: asyncio.Task[Any]) -> None:

@@ -13,7 +13,7 @@ from kyrochat.chat.answer import Assignment
 from kyrochat.chat.ending import Ending
 from kyrochat.chat.events import AnswerEnded, LogEntry
 from kyrochat.chat.running import RunningAnswers
-from kyrochat.db.changes import Changes, answer_topic
+from kyrochat.db.changes import Changes, answer_topic, ended_topic
 from kyrochat.db.engine import Database
 from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import Bot, Citation, Conversation, Message
@@ -27,6 +27,8 @@ MAX_QUESTION_CHARS = 20_000
 MAX_KEY_CHARS = 200
 DERIVED_TITLE_CHARS = 60
 MAX_SEARCH_RESULTS = 50
+# PostgreSQL's integers end here, long after any log.
+MAX_SEQUENCE = 2**31 - 1
 
 
 class AnswerInProgress(Conflict):
@@ -193,6 +195,7 @@ class ChatService:
         if message.role is not MessageRole.ASSISTANT:
             raise NotFound("answer")
         log = self.running.answerer.log
+        after = min(after, MAX_SEQUENCE)
         with self.changes.watch(answer_topic(message_id)) as bell:
             while True:
                 entries = await log.read(message_id, message.workspace_id, after)
@@ -269,7 +272,13 @@ class ChatService:
             NotFound: the viewer has no such conversation.
         """
         async with self.database.begin(viewer.workspaces) as session:
-            await session.delete(await self._lock(session, viewer, conversation_id))
+            conversation = await self._lock(session, viewer, conversation_id)
+            # Leases first, the order in which writers lock: so neither can wait for the other in a circle.
+            ended = await repository.end_leases(session, conversation_id)
+            await self.changes.announce(
+                session, [topic(each) for each in ended for topic in (answer_topic, ended_topic)]
+            )
+            await session.delete(conversation)
         return conversation_id
 
     async def _lock(self, session: AsyncSession, viewer: Viewer, conversation_id: UUID) -> Conversation:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import text
+from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -91,15 +91,23 @@ async def _wait_until_reachable(url: str) -> None:
                     return
             except Exception as error:
                 if not is_outage(error) or attempt == CONNECT_ATTEMPTS:
-                    place = asyncpg_url(url).set(username=None, password=None).render_as_string()
                     raise ConfigurationError(
-                        f"KYROCHAT_DATABASE_URL cannot be used ({type(error).__name__}): {place}. "
+                        f"KYROCHAT_DATABASE_URL cannot be used ({type(error).__name__}): {_place(url)}. "
                         "Is PostgreSQL running there, and are name, user and password right?"
                     ) from error
             await asyncio.sleep(pause_s)
             pause_s *= 2
     finally:
         await engine.dispose()
+
+
+def _place(url: str) -> str:
+    """Return the part of the URL that holds no secret: neither user nor password, wherever they stand."""
+    parsed = asyncpg_url(url)
+    query = {"host": parsed.query["host"]} if "host" in parsed.query else {}
+    return URL.create(
+        "postgresql", host=parsed.host, port=parsed.port, database=parsed.database, query=query
+    ).render_as_string()
 
 
 async def _bypasses(connection: AsyncConnection) -> bool:

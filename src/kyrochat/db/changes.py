@@ -5,7 +5,6 @@ Waiting is therefore always bounded, and a lost bell costs at most `POLL_S`.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,14 +14,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from kyrochat.db.outage import Outage
+
 POLL_S = 2.0
-RECONNECT_S = 1.0
 CHANNEL = "kyrochat"
 # PostgreSQL takes payloads below 8,000 bytes; a topic is about 45.
 MAX_TOPICS = 150
 EVERYTHING = "*"
-
-log = logging.getLogger(__name__)
 
 
 def answer_topic(message_id: UUID) -> str:
@@ -109,22 +107,22 @@ class Changes:
             await asyncio.wait([task])
 
     async def _listen(self, engine: AsyncEngine) -> None:
+        outage = Outage("Listening for changes")
         while True:
             try:
-                await self._listen_once(engine)
-            except asyncio.CancelledError:
-                raise
+                await self._listen_once(engine, outage)
             except Exception as error:  # whatever broke the connection: the polls go on, and so does this
-                log.warning("The listening connection broke (%s); opening it anew", type(error).__name__)
-            await asyncio.sleep(RECONNECT_S)
+                await asyncio.sleep(outage.goes_on(error))
 
-    async def _listen_once(self, engine: AsyncEngine) -> None:
+    async def _listen_once(self, engine: AsyncEngine, outage: Outage) -> None:
         closed = asyncio.Event()
         async with engine.connect() as connection:
             raw = (await connection.get_raw_connection()).driver_connection
             assert raw is not None
             raw.add_termination_listener(lambda _: closed.set())
             await raw.add_listener(CHANNEL, self._hear)
+            outage.is_over()
+            # What rang while nobody listened.
             self.ring_all()
             try:
                 await closed.wait()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy.orm import InstrumentedAttribute
-from sqlmodel import col
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -41,15 +41,26 @@ async def page(
 ) -> Page[Row]:
     """Run `query` for one page. `key` is a unique column on which newer rows are greater."""
     column = col(key)
+    part = query
     if request.after is not None:
-        query = query.where(column < request.after)
+        part = part.where(column < request.after)
     if request.before is not None:
-        query = query.where(column > request.before)
+        part = part.where(column > request.before)
     order = column.asc() if request.from_end else column.desc()
-    found = list((await session.exec(query.order_by(order).limit(request.size + 1))).all())
+    found = list((await session.exec(part.order_by(order).limit(request.size + 1))).all())
     more = len(found) > request.size
     rows = found[: request.size]
     if request.from_end:
         rows.reverse()
-        return Page(rows, has_next=request.before is not None, has_previous=more)
-    return Page(rows, has_next=more, has_previous=request.after is not None)
+    # On the side of a key there is more if any row up to the key is left: the one it belonged to may be gone.
+    has_next = more and not request.from_end
+    if not has_next and request.before is not None:
+        has_next = await _any(session, query.where(column <= request.before))
+    has_previous = more and request.from_end
+    if not has_previous and request.after is not None:
+        has_previous = await _any(session, query.where(column >= request.after))
+    return Page(rows, has_next=has_next, has_previous=has_previous)
+
+
+async def _any(session: AsyncSession, query: SelectOfScalar[Row]) -> bool:
+    return bool((await session.exec(select(query.exists()))).one())

@@ -69,7 +69,7 @@ class Ingestion:
             # What an attempt before this one left behind.
             await repository.delete_chunks(session, document.id, only=document.version)
             await repository.delete_versions(session, document.id, only=document.version)
-        extracted = await self.extractor.extract(await self.store.get(document.storage_key), document.media_type)
+        extracted = await self.extractor.extract(await self._file(job, document), document.media_type)
         chunks = await asyncio.to_thread(_chunks, document, extracted)
         async with self.database.begin([job.workspace_id]) as session:
             await self._step(session, job, CHUNKED)
@@ -91,6 +91,15 @@ class Ingestion:
         await self._renew_lexicon(bot)
         async with self.database.begin([job.workspace_id]) as session:
             await self._go_live(session, job, len(chunks))
+
+    async def _file(self, job: ClaimedJob, document: Document) -> bytes:
+        try:
+            return await self.store.get(document.storage_key)
+        except FileNotFoundError as error:
+            async with self.database.begin([job.workspace_id]) as session:
+                if await repository.lock_for_work(session, *_target(job)) is None:
+                    raise Gone from error  # its purge was faster than we
+            raise UnreadableDocument("The stored file is missing. Delete the document and add it again.") from error
 
     async def _step(self, session: AsyncSession, job: ClaimedJob, progress: float) -> Document:
         """Lock the document for one step, under the job's lease, and say how far it is."""

@@ -35,6 +35,11 @@ async def get(
     return (await session.exec(query)).one_or_none()
 
 
+async def exists(session: AsyncSession, document_id: UUID) -> bool:
+    """Say whether there is a row, deleted or not."""
+    return (await session.exec(select(Document.id).where(Document.id == document_id))).first() is not None
+
+
 async def many(
     session: AsyncSession, document_ids: Sequence[UUID], *, workspaces: Sequence[UUID]
 ) -> Sequence[Document]:

@@ -1,5 +1,6 @@
 """Use cases of documents: adding, reading, following, deleting."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from kyrochat.documents import repository
 from kyrochat.documents.media_types import detect
 from kyrochat.documents.storage import FileStore
 from kyrochat.errors import Conflict, InvalidInput, NotFound, UnreadableDocument
-from kyrochat.jobs.queue import enqueue
+from kyrochat.jobs.queue import PURGE_PRIORITY, enqueue
 from kyrochat.rules import Rules
 
 MAX_TITLE_CHARS = 300
@@ -119,18 +120,27 @@ class DocumentService:
         )
         try:
             async with self.database.begin([bot.workspace_id]) as session:
+                # Storing took its time. From here the bot's purge comes after this row, and so finds the file.
+                if not await bots.keep(session, bot.id, workspaces=[bot.workspace_id]):
+                    raise NotFound("bot")
                 session.add(document)
                 await session.flush()
                 await session.refresh(document)
                 await self._enqueue(session, INGEST, document)
-        except IntegrityError as error:
-            await self.store.delete(key)
-            if "documents_bot_id_content_hash_key" in str(error.orig):
+        except BaseException as error:
+            # Whatever it was, also the client's leaving: a file without a row would stay for ever.
+            await asyncio.shield(self._delete_unless_stored(document))
+            if isinstance(error, IntegrityError) and "documents_bot_id_content_hash_key" in str(error.orig):
                 raise SameContent(await self._title_of(bot, stored.sha256)) from error
-            if "documents_bot_fkey" in str(error.orig):
-                raise NotFound("bot") from error
             raise
         return document
+
+    async def _delete_unless_stored(self, document: Document) -> None:
+        """Delete the file of a document whose row did not come to be."""
+        async with self.database.begin([document.workspace_id]) as session:
+            if await repository.exists(session, document.id):
+                return  # it was the answer to the commit that was lost
+        await self.store.delete(document.storage_key)
 
     async def retry(self, viewer: Viewer, document_id: UUID) -> Document:
         """Queue a failed document again.
@@ -258,6 +268,7 @@ class DocumentService:
             kind=kind,
             payload={"document_id": str(document.id), "version": document.version},
             dedupe_key=f"{kind}:{document.id}",
+            priority=PURGE_PRIORITY if kind == PURGE_DOCUMENT else 0,
         )
         await self.changes.announce(session, [document_topic(document.id)])
 

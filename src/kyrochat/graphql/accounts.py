@@ -148,8 +148,8 @@ class AccountQuery:
         self, info: Info, first: First = 20, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
     ) -> Connection[Workspace]:
         """Page through the viewer's workspaces, which are few: the whole list is at hand."""
-        request = page_request(first, after, last, before)
         rows = await info.context.services.accounts.workspaces(info.context.viewer)
+        request = page_request(first, after, last, before)
         inside = [
             row
             for row in rows

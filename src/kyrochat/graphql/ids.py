@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from kyrochat.errors import NotFound
+NOBODYS_ID = UUID(int=0)
 
 
 def global_id(kind: str, row_id: UUID) -> strawberry.ID:
@@ -24,12 +24,10 @@ def split_id(value: str) -> tuple[str, UUID] | None:
 
 
 def row_id(kind: str, value: str) -> UUID:
-    """Return the row's id of a global id of that type.
+    """Return the row's id of a global id of that type; of anything else, an id that no row has.
 
-    Raises:
-        NotFound: it is no such id; whoever guesses learns nothing more.
+    So what is no id is looked for like what is one, under the same rules, and is answered alike: whoever guesses
+    learns nothing, and whoever has not signed in is told that first.
     """
     found = split_id(value)
-    if found is None or found[0] != kind:
-        raise NotFound(kind.lower())
-    return found[1]
+    return found[1] if found is not None and found[0] == kind else NOBODYS_ID

@@ -23,6 +23,8 @@ from kyrochat.errors import KyroError
 
 LOST = "The worker was lost while it worked on this."
 MAX_BACKOFF_S = 300.0
+# Who deletes must not wait behind a backlog of uploads.
+PURGE_PRIORITY = 10
 # Whoever stops between taking the claim lock and its commit is disconnected after this, so the others can go on.
 CLAIM_IDLE_MS = 3_000
 # Any fixed number that nothing else locks.
@@ -153,16 +155,13 @@ class Queue:
 
     async def renew(self, jobs: Sequence[ClaimedJob]) -> set[UUID]:
         """Extend the leases and return the ids of the jobs that are still ours."""
-        if not jobs:
-            return set()
         async with self.database.begin() as session:
             return set((await _run(session, _RENEW, {**_leases(jobs), "lease_s": self.lease_s})).scalars())
 
     async def release(self, jobs: Sequence[ClaimedJob]) -> None:
         """Give jobs back as if they had never been claimed; those that are not ours any more stay as they are."""
-        if jobs:
-            async with self.database.begin() as session:
-                await _run(session, _RELEASE, _leases(jobs))
+        async with self.database.begin() as session:
+            await _run(session, _RELEASE, _leases(jobs))
 
     def backoff(self, attempt: int) -> float:
         """Return how many seconds to wait after `attempt`; spread out, so that jobs that failed together part."""
@@ -233,9 +232,8 @@ _COMPLETE = text("DELETE FROM jobs WHERE id = :id AND lease_token = :token")
 
 _HOLD = text("SELECT 1 FROM jobs WHERE id = :id AND lease_token = :token FOR SHARE")
 
-_CLAIM_LOCK = text(
-    "SELECT set_config('idle_in_transaction_session_timeout', :idle_ms, true), pg_advisory_xact_lock(:key)"
-)
+_IDLE = "set_config('idle_in_transaction_session_timeout', :idle_ms, true)"
+_CLAIM_LOCK = text(f"SELECT {_IDLE}, pg_advisory_xact_lock(:key)")
 
 # `waiting` jumps from workspace to workspace through the index, whatever the length of their backlogs. `turn` is what
 # a workspace would have running with this job: so the idle ones go first, and among equals those after `:after`.

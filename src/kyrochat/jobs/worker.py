@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kyrochat.db.changes import JOBS_TOPIC, POLL_S, Bell, Changes
+from kyrochat.db.outage import Outage
 from kyrochat.errors import KyroError
 from kyrochat.jobs.queue import ClaimedJob, GiveUp, LeaseLost, OnFailed, Queue, RetryLater, complete
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0
 # A connection may be dead without a word; this ends the wait for its answer.
 CALL_TIMEOUT_S = 15.0
 # How long the end of a job is tried to be stored. After that its lease lapses, and it is swept up.
@@ -35,27 +35,6 @@ class Kind:
 
     handler: Handler
     on_failed: OnFailed
-
-
-@dataclass(slots=True)
-class Outage:
-    """Logs the beginning and the end of a row of failures, and says how long to pause after each."""
-
-    what: str
-    pause_s: float = 0.0
-
-    def goes_on(self, error: Exception) -> float:
-        """Return the seconds to wait: more and more."""
-        if not self.pause_s:
-            log.warning("%s failed (%s); trying until it works", self.what, type(error).__name__)
-        self.pause_s = min(LONGEST_PAUSE_S, 2 * self.pause_s) or FIRST_PAUSE_S
-        return self.pause_s
-
-    def is_over(self) -> None:
-        """Note a success."""
-        if self.pause_s:
-            log.info("%s works again", self.what)
-        self.pause_s = 0.0
 
 
 @dataclass(slots=True, eq=False)

@@ -7,7 +7,7 @@ from sqlalchemy import Float, func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from kyrochat.db.models import BotLexicon, Chunk, Document
+from kyrochat.db.models import Bot, BotLexicon, Chunk, Document
 from kyrochat.retrieval.types import Passage
 
 
@@ -42,7 +42,14 @@ async def passages(session: AsyncSession, scores: Mapping[UUID, float], *, bot_i
     query = (
         select(Chunk, Document.title)
         .join(Document, (col(Document.id) == Chunk.document_id) & (col(Document.live_version) == Chunk.version))
-        .where(col(Chunk.id).in_(list(scores)), Chunk.bot_id == bot_id, col(Document.deleted_at).is_(None))
+        # The caller read its bot before: it may have been deleted since.
+        .join(Bot, col(Bot.id) == Document.bot_id)
+        .where(
+            col(Chunk.id).in_(list(scores)),
+            Chunk.bot_id == bot_id,
+            col(Document.deleted_at).is_(None),
+            col(Bot.deleted_at).is_(None),
+        )
     )
     return {
         chunk.id: Passage(
@@ -75,7 +82,7 @@ async def lexicon(session: AsyncSession, bot_id: UUID) -> BotLexicon | None:
 async def store_lexicon(
     session: AsyncSession, bot_id: UUID, workspace_id: UUID, *, chunk_count: int, frequencies: bytes
 ) -> None:
-    """Store the bot's lexicon under the next version."""
+    """Store the bot's lexicon under the next version; nothing happens when the bot was purged meanwhile."""
     await (await session.connection()).execute(
         _STORE_LEXICON,
         {"bot_id": bot_id, "workspace_id": workspace_id, "chunk_count": chunk_count, "frequencies": frequencies},
@@ -84,7 +91,8 @@ async def store_lexicon(
 
 _STORE_LEXICON = text("""
     INSERT INTO bot_lexicons AS old (bot_id, workspace_id, version, chunk_count, frequencies)
-    VALUES (:bot_id, :workspace_id, 1, :chunk_count, :frequencies)
+    SELECT id, workspace_id, 1, CAST(:chunk_count AS integer), CAST(:frequencies AS bytea)
+    FROM bots WHERE id = :bot_id AND workspace_id = :workspace_id FOR KEY SHARE
     ON CONFLICT (bot_id) DO UPDATE
     SET version = old.version + 1, chunk_count = excluded.chunk_count, frequencies = excluded.frequencies
 """)

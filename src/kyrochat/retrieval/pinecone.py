@@ -1,0 +1,172 @@
+"""Chunk vectors in Pinecone, and the way in: `open_pinecone`."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from kyrochat.errors import ProviderUnavailable
+from kyrochat.retrieval.pinecone_connection import (
+    CLOUD,
+    EMBEDDING_FIELD,
+    REGION,
+    IndexPlan,
+    PineconeConnection,
+    Timeouts,
+)
+from kyrochat.retrieval.pinecone_deletion import delete_until_gone
+from kyrochat.retrieval.pinecone_errors import answer_within
+from kyrochat.retrieval.ports import Vector
+
+if TYPE_CHECKING:
+    from pinecone import AsyncIndex, Document
+
+MAX_BATCH_DOCUMENTS = 100
+MAX_TOP_K = 10_000
+# Pinecone takes 2 MB a request; a number between -1 and 1 has up to 24 characters with its comma.
+MAX_BATCH_BYTES = 1_900_000
+_NUMBER_BYTES = 24
+
+
+def open_pinecone(
+    api_key: str,
+    host: str | None,
+    index_name: str,
+    *,
+    dimensions: int,
+    cloud: str = CLOUD,
+    region: str = REGION,
+    timeouts: Timeouts | None = None,
+) -> "PineconeIndex":
+    """Return the adapter; nothing is imported or connected before the first request.
+
+    `host` is the control plane, None means Pinecone's. `cloud` and `region` matter only where the index is missing.
+    """
+    plan = IndexPlan(index_name, dimensions, cloud, region)
+    return PineconeIndex(PineconeConnection(api_key, host, plan, timeouts or Timeouts()))
+
+
+def namespace_of(workspace_id: UUID) -> str:
+    """Return where a workspace's vectors are. Nothing that a client sends leads here."""
+    return f"ws-{workspace_id.hex}"
+
+
+@dataclass(frozen=True, slots=True)
+class PineconeIndex:
+    """A VectorIndex. `_id` is the chunk's id; bot, document and version stand beside it for filters."""
+
+    connection: PineconeConnection
+
+    async def warm_up(self) -> None:
+        """Connect now, and create the index if it is missing, not with the first vectors.
+
+        Raises:
+            ProviderUnavailable: the key, the index or the plan does not allow it, or Pinecone cannot be reached.
+        """
+        await self.connection.find_or_create()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.connection.close()
+
+    async def upsert(
+        self,
+        workspace_id: UUID,
+        bot_id: UUID,
+        document_id: UUID,
+        version: int,
+        vectors: Sequence[tuple[UUID, Vector]],
+    ) -> None:
+        """Store the vectors under their chunk ids; repeating it does no harm. Searches find them a little later.
+
+        Raises:
+            ProviderUnavailable: not all of them are stored.
+        """
+        if not vectors:
+            return
+        index = await self.connection.find_or_create()
+        metadata = {"bot": str(bot_id), "document": str(document_id), "version": version}
+        batch_size = _batch_size(self.connection.plan.dimensions)
+        # One batch after the other rather than the SDK's `batch_upsert`, which counts what it sent, not what
+        # Pinecone says that it stored, and shares a process-wide gate with every other caller.
+        for first in range(0, len(vectors), batch_size):
+            batch = [
+                {"_id": str(chunk_id), EMBEDDING_FIELD: [*vector], **metadata}
+                for chunk_id, vector in vectors[first : first + batch_size]
+            ]
+            stored = await self._store(index, namespace_of(workspace_id), batch)
+            if stored != len(batch):
+                raise ProviderUnavailable(f"Pinecone stored {first + stored} of {len(vectors)} vectors. Try again.")
+
+    async def search(self, workspace_id: UUID, bot_id: UUID, query: Vector, limit: int) -> list[tuple[UUID, float]]:
+        """Return up to `limit` (chunk id, dot product) of the bot's vectors, best first, whatever their version.
+
+        Raises:
+            ProviderUnavailable: the index did not answer in time.
+        """
+        if limit < 1:
+            return []
+
+        async def ask() -> list[tuple[UUID, float]]:
+            index = await self.connection.find()
+            if index is None:
+                return []
+            found = await self.connection.ask(
+                index,
+                lambda: index.documents.search(
+                    namespace=namespace_of(workspace_id),
+                    score_by=[{"type": "dense_vector", "field": EMBEDDING_FIELD, "values": [*query]}],
+                    filter={"bot": {"$eq": str(bot_id)}},
+                    top_k=min(limit, MAX_TOP_K),
+                ),
+            )
+            return [] if found is None else _hits(found.matches)
+
+        return await answer_within(self.connection.timeouts.search_s, ask)
+
+    async def delete_document(self, workspace_id: UUID, document_id: UUID, *, keep_version: int | None = None) -> int:
+        """Delete a document's vectors, and return how many once a search that has seen the deletion finds none.
+
+        With `keep_version`, only those of its other versions.
+
+        Raises:
+            ProviderUnavailable: it could not be deleted, or could not be verified in time.
+        """
+        condition: dict[str, Any] = {"document": {"$eq": str(document_id)}}
+        if keep_version is not None:
+            condition = {"$and": [condition, {"version": {"$ne": keep_version}}]}
+        return await answer_within(
+            self.connection.timeouts.verify_s,
+            lambda: delete_until_gone(self.connection, namespace_of(workspace_id), condition),
+        )
+
+    async def _store(self, index: "AsyncIndex", namespace: str, batch: Sequence[dict[str, Any]]) -> int:
+        """Return how many of the batch Pinecone says that it stored."""
+        timeouts = self.connection.timeouts
+
+        async def ask() -> int:
+            answer = await self.connection.ask(
+                index,
+                lambda: index.documents.upsert(namespace=namespace, documents=batch, timeout=timeouts.write_attempt_s),
+            )
+            return 0 if answer is None else answer.upserted_count
+
+        return await answer_within(timeouts.write_s, ask)
+
+
+def _batch_size(dimensions: int) -> int:
+    return max(1, min(MAX_BATCH_DOCUMENTS, MAX_BATCH_BYTES // (dimensions * _NUMBER_BYTES)))
+
+
+def _hits(matches: "Sequence[Document]") -> list[tuple[UUID, float]]:
+    """Return the chunks among the matches; what others have put into the index is none of ours."""
+    hits: list[tuple[UUID, float]] = []
+    for match in matches:
+        try:
+            chunk_id = UUID(match.id)
+        except ValueError:
+            continue
+        if str(chunk_id) == match.id and match.score is not None and math.isfinite(match.score):
+            hits.append((chunk_id, match.score))
+    return hits

@@ -1,0 +1,54 @@
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+from argon2 import PasswordHasher
+
+from kyrochat.accounts.passwords import Passwords
+from kyrochat.accounts.service import AccountService
+from kyrochat.accounts.tokens import Tokens
+from kyrochat.db.engine import Database
+
+SECRET = b"a secret of at least 32 bytes, as it must be"
+
+
+@dataclass
+class CountingHasher(PasswordHasher):
+    """The real thing with the cheapest parameters; it notes what it was asked to verify."""
+
+    verified: list[str] = field(default_factory=list)
+    hashed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        self.hashed += 1
+        return super().hash(password, salt=salt)
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
+        self.verified.append(str(hash))
+        return super().verify(hash, password)
+
+
+@pytest.fixture
+def hasher() -> CountingHasher:
+    return CountingHasher()
+
+
+@pytest.fixture
+def passwords(hasher: CountingHasher) -> Generator[Passwords, None, None]:
+    made = Passwords(hasher)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tokens() -> Tokens:
+    return Tokens(SECRET)
+
+
+@pytest.fixture
+async def accounts(database: Database, passwords: Passwords, tokens: Tokens) -> AccountService:
+    return AccountService(database, passwords, tokens)

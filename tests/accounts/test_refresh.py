@@ -1,0 +1,122 @@
+"""Refresh tokens: each is good for one exchange, and a second use ends the session."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlmodel import select
+
+from kyrochat.accounts.service import AccountService, SignedIn
+from kyrochat.accounts.tokens import REFRESH_PREFIX, refresh_hash
+from kyrochat.db.engine import Database
+from kyrochat.db.models import UserSession
+from kyrochat.errors import InvalidCredentials, Unauthenticated
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+async def signed_in(accounts: AccountService) -> SignedIn:
+    return await accounts.register("ada@example.com", PASSWORD)
+
+
+async def session_row(database: Database) -> UserSession:
+    async with database.begin() as session:
+        return (await session.exec(select(UserSession))).one()
+
+
+async def test_a_refresh_gives_new_tokens_of_the_same_session(
+    accounts: AccountService, database: Database, signed_in: SignedIn
+) -> None:
+    before = await session_row(database)
+
+    refreshed = await accounts.refresh(signed_in.refresh_token)
+
+    after = await session_row(database)
+    assert refreshed.user == signed_in.user
+    assert refreshed.refresh_token != signed_in.refresh_token
+    assert refreshed.refresh_token.startswith(REFRESH_PREFIX)
+    assert (after.id, after.expires_at, after.revoked_at) == (before.id, before.expires_at, None)
+    assert after.refresh_hash == refresh_hash(refreshed.refresh_token)
+    assert after.previous_hash == refresh_hash(signed_in.refresh_token)
+    assert (await accounts.viewer_of_token(refreshed.access_token)).session_id == before.id
+
+
+async def test_tokens_are_not_stored(database: Database, signed_in: SignedIn) -> None:
+    row = await session_row(database)
+
+    assert signed_in.refresh_token.encode() not in row.refresh_hash
+    assert len(row.refresh_hash) == 32
+    # 256 random bits and the prefix.
+    assert len(signed_in.refresh_token) == len(REFRESH_PREFIX) + 43
+
+
+async def test_a_token_that_is_used_again_ends_the_session_for_whoever_has_it(
+    accounts: AccountService, database: Database, signed_in: SignedIn
+) -> None:
+    other_device = await accounts.login("ada@example.com", PASSWORD)
+    newest = await accounts.refresh(signed_in.refresh_token)
+
+    with pytest.raises(InvalidCredentials, match="Sign in again"):
+        await accounts.refresh(signed_in.refresh_token)
+
+    with pytest.raises(InvalidCredentials):
+        await accounts.refresh(newest.refresh_token)
+    for token in (signed_in.access_token, newest.access_token):
+        with pytest.raises(Unauthenticated):
+            await accounts.viewer_of_token(token)
+    # The other device keeps its session.
+    assert await accounts.refresh(other_device.refresh_token)
+
+
+async def test_of_twenty_refreshes_at_once_at_most_one_wins_and_the_session_is_of_one_mind(
+    accounts: AccountService, database: Database, signed_in: SignedIn
+) -> None:
+    ends = await asyncio.gather(*(accounts.refresh(signed_in.refresh_token) for _ in range(20)), return_exceptions=True)
+
+    winners = [end for end in ends if isinstance(end, SignedIn)]
+    assert [type(end) for end in ends if end not in winners] == [InvalidCredentials] * 19
+    row = await session_row(database)
+    assert row.refresh_hash == refresh_hash(winners[0].refresh_token)
+    assert row.previous_hash == refresh_hash(signed_in.refresh_token)
+    # Nineteen uses of a used token look like a thief's: nobody goes on.
+    assert row.revoked_at is not None
+    with pytest.raises(InvalidCredentials):
+        await accounts.refresh(winners[0].refresh_token)
+
+
+async def test_a_token_that_nobody_was_given_is_refused_and_touches_nothing(
+    accounts: AccountService, database: Database, signed_in: SignedIn
+) -> None:
+    before = await session_row(database)
+
+    for token in ("", "kcr_", "kcr_" + "A" * 43, "\x00", "\ud800", "x" * 1_000_000, "é"):
+        with pytest.raises(InvalidCredentials):
+            await accounts.refresh(token)
+
+    assert await session_row(database) == before
+
+
+async def test_an_access_token_is_no_refresh_token_nor_the_other_way_round(
+    accounts: AccountService, signed_in: SignedIn
+) -> None:
+    with pytest.raises(InvalidCredentials):
+        await accounts.refresh(signed_in.access_token)
+    with pytest.raises(Unauthenticated):
+        await accounts.viewer_of_token(signed_in.refresh_token)
+
+    assert await accounts.refresh(signed_in.refresh_token)
+
+
+async def test_a_session_ends_after_its_lifetime_however_often_it_was_refreshed(
+    accounts: AccountService, database: Database, signed_in: SignedIn
+) -> None:
+    async with database.begin() as session:
+        row = (await session.exec(select(UserSession))).one()
+        row.expires_at = datetime.now(UTC) - timedelta(seconds=1)
+        session.add(row)
+
+    with pytest.raises(InvalidCredentials):
+        await accounts.refresh(signed_in.refresh_token)
+    with pytest.raises(Unauthenticated):
+        await accounts.viewer_of_token(signed_in.access_token)

@@ -1,0 +1,72 @@
+"""One server for all tests of the API, and two users who know nothing of each other."""
+
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.graphql_client import GraphQLClient, register, visiting
+from tests.journey.steps import ADD_TEXT, SEND, new_bot, new_conversation, until_read, watched
+from tests.server_process import Server, serving
+
+NOTE = "The tower clock is wound on Mondays. The keys hang behind the counter."
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A user with one object of each kind; `ids` are theirs, by type."""
+
+    user: GraphQLClient
+    ids: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Server, None]:
+    async with serving(tmp_path_factory.mktemp("api") / "data") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def visitor(server: Server) -> AsyncGenerator[GraphQLClient, None]:
+    async with visiting(server.graphql_url) as client:
+        yield client
+
+
+@pytest.fixture
+def no_faults(server: Server) -> Generator[None, None, None]:
+    """Nothing that a test sends may show up in the server's log as a bug."""
+    before = server.faults()
+    yield
+    assert server.faults() == before
+
+
+@pytest.fixture(scope="session")
+async def owner(visitor: GraphQLClient) -> Owner:
+    return await settled(visitor)
+
+
+@pytest.fixture(scope="session")
+async def stranger(visitor: GraphQLClient) -> Owner:
+    return await settled(visitor)
+
+
+async def settled(visitor: GraphQLClient) -> Owner:
+    """Return a new user who has a bot that has read a note, and has asked it something."""
+    user = await register(visitor)
+    bot_id = await new_bot(user)
+    document = await user.run(ADD_TEXT, bot=bot_id, title="Clock", text=NOTE)
+    await until_read(user, document["id"])
+    conversation_id = await new_conversation(user, bot_id)
+    exchange = await user.run(SEND, conversation=conversation_id, text="When is the tower clock wound?")
+    await watched(user, exchange["answer"]["id"])
+    workspaces = await user.run("{ workspaces { nodes { id } } }")
+    me = await user.run("{ me { id } }")
+    ids = {
+        "User": me["id"],
+        "Workspace": workspaces["nodes"][0]["id"],
+        "Bot": bot_id,
+        "Document": document["id"],
+        "Conversation": conversation_id,
+        "Message": exchange["answer"]["id"],
+    }
+    return Owner(user, ids)
