@@ -102,9 +102,7 @@ async def test_somebody_elses_answer_is_no_parent(chat: Chat, stranger: Viewer) 
 
     refusals = [
         await _refusal(
-            lambda parent_id=parent_id: chat.a.service.send(
-                stranger, conversation.id, "Hello?", parent_id=parent_id
-            )
+            lambda parent_id=parent_id: chat.a.service.send(stranger, conversation.id, "Hello?", parent_id=parent_id)
         )
         for parent_id in (exchange.answer.id, uuid4())
     ]

@@ -123,9 +123,7 @@ async def test_bells_ring_again_after_an_outage(chat: Chat, urls: DatabaseUrls) 
         await until(lambda: chat.model.open_streams == 0, timeout_s=10)
 
 
-async def test_a_process_that_ends_interrupts_its_answers_and_keeps_their_text(
-    chat: Chat, urls: DatabaseUrls
-) -> None:
+async def test_a_process_that_ends_interrupts_its_answers_and_keeps_their_text(chat: Chat, urls: DatabaseUrls) -> None:
     pause, model = Pause(), ScriptedModel()
     model.script = ["Text so far.", pause, " never said"]
     before = asyncio.all_tasks()

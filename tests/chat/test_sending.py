@@ -24,9 +24,7 @@ async def test_ten_sends_with_one_key_are_one_exchange_and_one_answer(chat: Chat
     # The first one decides which process answers; it is A, whose model is watched.
     first = await chat.a.service.send(chat.viewer, conversation, "How many?", idempotency_key="one")
 
-    sends = (
-        on.service.send(chat.viewer, conversation, "How many?", idempotency_key="one") for on in (chat.a, b) * 5
-    )
+    sends = (on.service.send(chat.viewer, conversation, "How many?", idempotency_key="one") for on in (chat.a, b) * 5)
     exchanges = await asyncio.gather(*sends)
     pause.release()
 
@@ -199,9 +197,7 @@ async def _asked(
     chat: Chat, conversation: UUID, question: str, *, key: str | None = None, parent_id: UUID | None = None
 ) -> Exchange:
     """Ask, and return the exchange when it is answered."""
-    exchange = await chat.a.service.send(
-        chat.viewer, conversation, question, idempotency_key=key, parent_id=parent_id
-    )
+    exchange = await chat.a.service.send(chat.viewer, conversation, question, idempotency_key=key, parent_id=parent_id)
     assert end_of(await chat.watch(exchange.answer.id)).status is MessageStatus.COMPLETED
     return Exchange(exchange.question, await chat.message(exchange.answer.id))
 
