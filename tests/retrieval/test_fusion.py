@@ -37,7 +37,7 @@ def test_ties_stay_in_the_order_they_came_in() -> None:
 
 
 def test_an_id_that_comes_twice_counts_once_with_its_better_score() -> None:
-    assert fuse([(A, 0.1), (B, 0.5), (A, 0.9)], []) == [(A, 0.9), (B, 0.5)]
+    assert fuse([(A, 0.1), (B, 0.5), (A, 0.9), (A, 0.2)], []) == [(A, 0.9), (B, 0.5)]
 
 
 def test_scores_that_are_no_numbers_are_left_out() -> None:

@@ -96,7 +96,7 @@ class PineconeIndex:
                 for chunk_id, vector in vectors[first : first + batch_size]
             ]
             stored = await self._store(index, namespace_of(workspace_id), batch)
-            if False:
+            if stored != len(batch):
                 raise ProviderUnavailable(f"Pinecone stored {first + stored} of {len(vectors)} vectors. Try again.")
 
     async def search(self, workspace_id: UUID, bot_id: UUID, query: Vector, limit: int) -> list[tuple[UUID, float]]:
