@@ -40,9 +40,9 @@ from kyrochat.graphql.schema import build_schema
 from kyrochat.graphql.view import GraphQLView, authorization
 from kyrochat.jobs.queue import ClaimedJob, Queue
 from kyrochat.jobs.worker import Kind, Worker
-from kyrochat.retrieval.gemini import open_gemini
+from kyrochat.retrieval.dense import DenseRetrieval
 from kyrochat.retrieval.offline import ExtractiveModel
-from kyrochat.retrieval.ports import AnswerModel
+from kyrochat.retrieval.providers import Providers, open_providers
 from kyrochat.retrieval.retriever import Retriever
 from kyrochat.settings import Settings, signing_secret
 
@@ -66,25 +66,26 @@ class Runtime:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, access: DatabaseAccess, *, model: AnswerModel | None = None
+    settings: Settings, access: DatabaseAccess, *, provided: Providers | None = None
 ) -> AsyncGenerator[Runtime, None]:
-    """Open everything, work meanwhile, close everything. `model` answers instead of what the settings name."""
+    """Open everything, work meanwhile, close everything. `provided` takes the place of what the settings name."""
     async with AsyncExitStack() as stack:
         database = access.open_app()
         stack.push_async_callback(database.close)
         await refuse_to_bypass(database)
-        if model is None:
-            model = await stack.enter_async_context(answer_model(settings))
+        if provided is None:
+            provided = await stack.enter_async_context(open_providers(settings))
+        model, dense = provided.model, provided.dense
         passwords = Passwords()
         stack.callback(passwords.close)
         changes = Changes()
         await stack.enter_async_context(changes.listening(database.engine))
         store = open_store(settings.data_dir / "files")
-        answerer = Answerer(database, AnswerLog(database, changes), Retriever(database), model)
+        answerer = Answerer(database, AnswerLog(database, changes), Retriever(database, dense=dense), model)
         answers = RunningAnswers(database, changes, answerer)
         await stack.enter_async_context(answers.alive())
         if settings.workers:
-            await stack.enter_async_context(working(settings.workers, access, changes, store))
+            await stack.enter_async_context(working(settings.workers, access, changes, store, dense))
         is_offline = isinstance(model, ExtractiveModel)
         log.info("Answers come from %s%s", model.name, ": offline mode, they quote the documents" if is_offline else "")
         yield Runtime(
@@ -104,33 +105,14 @@ async def running(
 
 
 @asynccontextmanager
-async def answer_model(settings: Settings) -> AsyncGenerator[AnswerModel, None]:
-    """Give the model that the settings name: Gemini with a key, quoting without."""
-    if settings.gemini_api_key is None:
-        yield ExtractiveModel()
-        return
-    gemini = open_gemini(
-        settings.gemini_api_key.get_secret_value(),
-        settings.gemini_base_url,
-        settings.gemini_api_version,
-        settings.gemini_model,
-        settings.gemini_embedding_model,
-    )
-    try:
-        yield gemini.answer_model
-    finally:
-        await gemini.close()
-
-
-@asynccontextmanager
 async def working(
-    concurrency: int, access: DatabaseAccess, changes: Changes, store: FileStore
+    concurrency: int, access: DatabaseAccess, changes: Changes, store: FileStore, dense: DenseRetrieval | None
 ) -> AsyncGenerator[Worker, None]:
     """Work on jobs meanwhile, under the worker's role; jobs that are not done at the end are given back."""
     database = access.open_worker(concurrency)
     try:
         await refuse_to_bypass(database)
-        worker = Worker(Queue(database), changes, job_kinds(database, changes, store), concurrency)
+        worker = Worker(Queue(database), changes, job_kinds(database, changes, store, dense), concurrency)
         task = asyncio.create_task(worker.run(), name="worker")
         try:
             yield worker
@@ -141,7 +123,9 @@ async def working(
         await database.close()
 
 
-def job_kinds(database: Database, changes: Changes, store: FileStore) -> Mapping[str, Kind]:
+def job_kinds(
+    database: Database, changes: Changes, store: FileStore, dense: DenseRetrieval | None = None
+) -> Mapping[str, Kind]:
     """Return what is done for each kind of job."""
 
     async def on_ingest_failed(session: AsyncSession, job: ClaimedJob, reason: str) -> None:
@@ -150,18 +134,19 @@ def job_kinds(database: Database, changes: Changes, store: FileStore) -> Mapping
     async def on_purge_failed(session: AsyncSession, job: ClaimedJob, reason: str) -> None:
         """Leave it to the operator: the job's row says why, and what was deleted cannot be found anyway."""
 
+    index = dense.index if dense else None
     return {
-        INGEST: Kind(Ingestion(database, changes, store, Extractor()), on_ingest_failed),
-        PURGE_DOCUMENT: Kind(DocumentPurge(database, changes, store), on_purge_failed),
-        PURGE_BOT: Kind(BotPurge(database, store), on_purge_failed),
+        INGEST: Kind(Ingestion(database, changes, store, Extractor(), dense), on_ingest_failed),
+        PURGE_DOCUMENT: Kind(DocumentPurge(database, changes, store, index), on_purge_failed),
+        PURGE_BOT: Kind(BotPurge(database, store, index), on_purge_failed),
     }
 
 
 class KyroApp:
     """The ASGI application, which runs everything from its startup to its shutdown."""
 
-    def __init__(self, settings: Settings, access: DatabaseAccess, *, model: AnswerModel | None = None) -> None:
-        self._settings, self._access, self._model = settings, access, model
+    def __init__(self, settings: Settings, access: DatabaseAccess, *, provided: Providers | None = None) -> None:
+        self._settings, self._access, self._provided = settings, access, provided
         self._runtime: Runtime | None = None
         self._is_draining = False
         origins = settings.origins
@@ -208,7 +193,7 @@ class KyroApp:
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncGenerator[None, None]:
         del app
-        async with running(self._settings, self._access, model=self._model) as self._runtime:
+        async with running(self._settings, self._access, provided=self._provided) as self._runtime:
             yield
 
     async def _context(self, connection: Request | WebSocket, params: Mapping[str, object]) -> Context:

@@ -18,6 +18,7 @@ from kyrochat.db.models import Bot
 from kyrochat.db.states import DocumentStatus, MessageStatus
 from kyrochat.documents.service import SameContent
 from kyrochat.errors import InvalidInput, KyroError, NotFound
+from kyrochat.graphql.ids import split_id
 from kyrochat.settings import Settings
 
 DEMO_EMAIL = "demo@kyrochat.example"
@@ -42,14 +43,16 @@ async def run_demo(settings: Settings, echo: Echo) -> None:
 
 
 async def ask(settings: Settings, echo: Echo, name: str, question: str, email: str | None) -> None:
-    """Ask a bot, by name or id, and print the answer with its quotes.
+    """Ask a bot, by name or by the API's id, and print the answer with its quotes.
 
     Raises:
         NotFound: nobody has such a bot.
     """
+    known = split_id(name)
+    name_or_id = str(known[1]) if known is not None and known[0] == "Bot" else name
     async with _opened(settings) as runtime:
         for viewer in await runtime.services.accounts.local_viewers(email):
-            bot = await runtime.services.bots.find(viewer, name)
+            bot = await runtime.services.bots.find(viewer, name_or_id)
             if bot is not None:
                 await _answer(runtime, viewer, bot, question, echo)
                 return

@@ -14,7 +14,7 @@ import uvicorn
 from kyrochat.db.access import database_access
 from kyrochat.db.migrate import migrate
 from kyrochat.errors import ConfigurationError
-from kyrochat.settings import Settings
+from kyrochat.settings import Settings, signing_secret
 
 if TYPE_CHECKING:
     from kyrochat.app import KyroApp
@@ -72,7 +72,10 @@ async def serve(settings: Settings) -> None:
         from kyrochat.app import KyroApp
         from kyrochat.graphql.uvicorn_options import UVICORN_OPTIONS
 
-        app = KyroApp(settings, await database)
+        access = await database
+        # Looked at again inside, where a bad one would end in a traceback of uvicorn's.
+        signing_secret(settings)
+        app = KyroApp(settings, access)
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", **UVICORN_OPTIONS)
         server = KyroServer(config, app, settings, started_at)
         await server.serve(sockets=[listener])
@@ -85,6 +88,7 @@ async def work(settings: Settings) -> None:
     from kyrochat.app import working
     from kyrochat.db.changes import Changes
     from kyrochat.documents.storage import open_store
+    from kyrochat.retrieval.providers import open_providers
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -96,7 +100,8 @@ async def work(settings: Settings) -> None:
         store = open_store(settings.data_dir / "files")
         concurrency = settings.workers or 2
         async with (
-            working(concurrency, access, changes, store) as worker,
+            open_providers(settings) as provided,
+            working(concurrency, access, changes, store, provided.dense) as worker,
             changes.listening(worker.queue.database.engine),
         ):
             print(f"KyroChat works on up to {concurrency} jobs at once", flush=True)  # noqa: T201

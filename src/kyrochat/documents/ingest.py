@@ -4,13 +4,12 @@ so a retry starts clean, a zombie's step is refused, and the last transaction al
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.bots import repository as bots
 from kyrochat.db.changes import Changes, document_topic
-from kyrochat.db.columns import new_id
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot, Chunk, Document, DocumentVersion
 from kyrochat.db.states import DocumentStatus
@@ -21,6 +20,7 @@ from kyrochat.errors import UnreadableDocument
 from kyrochat.jobs.queue import ClaimedJob, complete, hold
 from kyrochat.retrieval import repository as index
 from kyrochat.retrieval.chunking import split
+from kyrochat.retrieval.dense import DenseRetrieval
 from kyrochat.retrieval.lexical import ENCODER_VERSION, encode_chunk, to_sparsevec_text
 from kyrochat.retrieval.retriever import sample_lexicon
 
@@ -44,6 +44,7 @@ class Ingestion:
     changes: Changes
     store: FileStore
     extractor: Extractor
+    dense: DenseRetrieval | None = None
 
     async def __call__(self, job: ClaimedJob) -> None:
         """Ingest the job's document. A document that cannot be read becomes FAILED, without another attempt.
@@ -88,6 +89,9 @@ class Ingestion:
             async with self.database.begin([job.workspace_id]) as session:
                 await self._step(session, job, done)
                 await index.add_chunks(session, batch, terms, ENCODER_VERSION)
+            if self.dense is not None:
+                texts = [(chunk.id, _embedded(document, chunk)) for chunk in batch]
+                await self.dense.store(bot.workspace_id, bot.id, document.id, document.version, texts)
         await self._renew_lexicon(bot)
         async with self.database.begin([job.workspace_id]) as session:
             await self._go_live(session, job, len(chunks))
@@ -157,7 +161,8 @@ def _chunks(document: Document, extracted: Extracted) -> list[Chunk]:
         raise UnreadableDocument("The document holds no text.")
     return [
         Chunk(
-            id=new_id(),
+            # The same in each attempt: vectors that a failed one has stored are replaced, not doubled.
+            id=uuid5(document.id, f"{document.version}:{ordinal}"),
             workspace_id=document.workspace_id,
             bot_id=document.bot_id,
             document_id=document.id,
@@ -178,3 +183,7 @@ def _terms(bot: Bot, document: Document, chunks: Sequence[Chunk]) -> dict[UUID, 
         chunk.id: to_sparsevec_text(encode_chunk(document.title, chunk.text, bot.language, chunk.heading))
         for chunk in chunks
     }
+
+
+def _embedded(document: Document, chunk: Chunk) -> str:
+    return "\n".join(part for part in (document.title, chunk.heading, chunk.text) if part)

@@ -1,5 +1,6 @@
 """Removes what was deleted, and verifies that nothing is left before the receipt says so."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from kyrochat.db.states import DocumentDeletionStatus
 from kyrochat.documents import repository
 from kyrochat.documents.storage import FileStore
 from kyrochat.jobs.queue import ClaimedJob, complete
+from kyrochat.retrieval.ports import VectorIndex
 
 BATCH_DOCUMENTS = 50
 
@@ -29,6 +31,7 @@ class DocumentPurge:
     database: Database
     changes: Changes
     store: FileStore
+    vectors: VectorIndex | None = None
 
     async def __call__(self, job: ClaimedJob) -> None:
         """Remove the document's file and rows, verify that, and complete its receipt.
@@ -39,6 +42,7 @@ class DocumentPurge:
         document_id = UUID(job.payload["document_id"])
         prefix = f"{job.workspace_id}/{document_id}/"
         await self.store.delete_prefix(prefix)
+        vectors = await self.vectors.delete_document(job.workspace_id, document_id) if self.vectors else 0
         async with self.database.begin([job.workspace_id]) as session:
             # The lock waits for an ingestion's step that is under way; the next step finds the tombstone.
             row = await session.exec(select(Document).where(Document.id == document_id).with_for_update())
@@ -50,18 +54,18 @@ class DocumentPurge:
                 raise StillThere
             receipt = await repository.deletion(session, document_id, workspaces=[job.workspace_id])
             if receipt is not None:
-                await _verify(session, receipt, chunks)
+                await _verify(session, receipt, chunks, vectors)
             if document is not None:
                 await session.delete(document)
             await self.changes.announce(session, [document_topic(document_id)])
             await complete(session, job)
 
 
-async def _verify(session: AsyncSession, receipt: DocumentDeletion, chunks: int) -> None:
+async def _verify(session: AsyncSession, receipt: DocumentDeletion, chunks: int, vectors: int) -> None:
     receipt.status = DocumentDeletionStatus.VERIFIED
     receipt.chunks_deleted += chunks
-    # Term weights live and die with their chunks; each chunk has one.
-    receipt.vectors_deleted += chunks
+    # Term weights live and die with their chunks, one each; dense vectors come on top.
+    receipt.vectors_deleted += chunks + vectors
     receipt.verified_at = (await session.exec(select(func.now()))).one()
     session.add(receipt)
 
@@ -72,18 +76,23 @@ class BotPurge:
 
     database: Database
     store: FileStore
+    vectors: VectorIndex | None = None
 
     async def __call__(self, job: ClaimedJob) -> None:
         """Remove files and documents in batches, then the bot; conversations go with it."""
         bot_id = UUID(job.payload["bot_id"])
-        while True:
+        while documents := await self._next_documents(job.workspace_id, bot_id):
+            for document in documents:
+                await self.store.delete_prefix(f"{job.workspace_id}/{document.id}/")
+                if self.vectors is not None:
+                    await self.vectors.delete_document(job.workspace_id, document.id)
             async with self.database.begin([job.workspace_id]) as session:
-                documents = await repository.of_purged_bot(session, bot_id, BATCH_DOCUMENTS)
                 for document in documents:
-                    await self.store.delete_prefix(f"{job.workspace_id}/{document.id}/")
                     await session.delete(document)
-            if not documents:
-                break
         async with self.database.begin([job.workspace_id]) as session:
             await session.exec(delete(Bot).where(col(Bot.id) == bot_id))
             await complete(session, job)
+
+    async def _next_documents(self, workspace_id: UUID, bot_id: UUID) -> Sequence[Document]:
+        async with self.database.begin([workspace_id]) as session:
+            return await repository.of_purged_bot(session, bot_id, BATCH_DOCUMENTS)

@@ -218,7 +218,7 @@ class DocumentService:
             rules.number("end", end, least=start, most=MAX_TEXT_CHARS)
         rules.enforce()
         async with self.database.begin(viewer.workspaces) as session:
-            found = await repository.excerpt(session, document.id, version or document.version, start, end)
+            found = await repository.excerpt(session, document.id, version or document.live_version or 0, start, end)
         if found is None and version is not None:
             raise NotFound("version of the document")
         return found or ""

@@ -78,8 +78,10 @@ class VectorIndex(Protocol):
         """
         ...
 
-    async def delete_document(self, workspace_id: UUID, document_id: UUID) -> int:
-        """Delete all versions' vectors of a document, and return how many once a search finds none.
+    async def delete_document(self, workspace_id: UUID, document_id: UUID, *, keep_version: int | None = None) -> int:
+        """Delete a document's vectors, all or but those of `keep_version`; return how many, once a search finds none.
+
+        It may wait a minute for that: call it outside of transactions.
 
         Raises:
             ProviderUnavailable: it could not be deleted, or could not be verified.

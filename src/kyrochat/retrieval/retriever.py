@@ -11,6 +11,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot
 from kyrochat.retrieval import repository
+from kyrochat.retrieval.dense import DenseRetrieval
+from kyrochat.retrieval.fusion import fuse
 from kyrochat.retrieval.lexical import ENCODER_VERSION, chunk_tokens, encode_query, to_sparsevec_text
 from kyrochat.retrieval.lexicon import Lexicon
 from kyrochat.retrieval.proximity import RERANKED, proximity_bonus
@@ -50,31 +52,43 @@ class Lexicons:
 
 @dataclass(frozen=True, slots=True)
 class Retriever:
-    """Lexical retrieval in PostgreSQL."""
+    """Lexical retrieval in PostgreSQL, fused with dense retrieval where that is set up."""
 
     database: Database
     lexicons: Lexicons = field(default_factory=Lexicons)
+    dense: DenseRetrieval | None = None
 
     async def search(self, bot: Bot, question: str, limit: int) -> list[Passage]:
-        """Return up to `limit` passages of the bot's live documents, best first; none when no word occurs."""
+        """Return up to `limit` passages of the bot's live documents, best first; none when nothing is near."""
         question = question[:MAX_QUERY_CHARS]
+        if self.dense is None:
+            return (await self._lexical(bot, question, max(CANDIDATES, limit)))[:limit]
+        lexical, hits = await asyncio.gather(
+            self._lexical(bot, question, max(CANDIDATES, limit)),
+            self.dense.search(bot.workspace_id, bot.id, question),
+        )
+        found = {passage.chunk_id: passage for passage in lexical}
         async with self.database.begin([bot.workspace_id]) as session:
+            # Only live ones come back, whatever the index still holds.
+            found |= await repository.passages(session, dict(hits), bot_id=bot.id)
+        fused = fuse(
+            [hit for hit in hits if hit[0] in found], [(passage.chunk_id, passage.score) for passage in lexical]
+        )
+        return [replace(found[chunk_id], score=score) for chunk_id, score in fused[:limit]]
+
+    async def _lexical(self, bot: Bot, question: str, limit: int) -> list[Passage]:
+        async with self.database.begin([bot.workspace_id]) as session:
+            # One snapshot for all statements: a version that goes live between them would leave hits without passages.
+            await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             lexicon = await self.lexicons.of_bot(session, bot)
             query = encode_query(question, lexicon, bot.language)
             if not query.indices:
                 return []
             hits = await repository.lexical_hits(
-                session,
-                bot.id,
-                to_sparsevec_text(query),
-                encoder_version=ENCODER_VERSION,
-                limit=max(CANDIDATES, limit),
+                session, bot.id, to_sparsevec_text(query), encoder_version=ENCODER_VERSION, limit=limit
             )
-            found = await repository.passages(session, dict(hits[: max(RERANKED, limit)]), bot_id=bot.id)
-        ranked = _rerank(
-            [found[chunk_id] for chunk_id, _ in hits if chunk_id in found], question, lexicon, bot.language
-        )
-        return ranked[:limit]
+            found = await repository.passages(session, dict(hits), bot_id=bot.id)
+        return _rerank([found[chunk_id] for chunk_id, _ in hits if chunk_id in found], question, lexicon, bot.language)
 
 
 def _rerank(passages: Sequence[Passage], question: str, lexicon: Lexicon, language: str) -> list[Passage]:

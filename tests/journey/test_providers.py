@@ -1,0 +1,103 @@
+"""The main job with Gemini and Pinecone behind it: the real SDKs in a real server, fakes only on the wire."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.fakes.gemini import FakeGemini, running_fake_gemini
+from tests.fakes.gemini_steps import Finish, Text
+from tests.fakes.pinecone import FakePinecone, running_fake_pinecone
+from tests.fakes.pinecone_steps import HttpError
+from tests.graphql_client import GraphQLClient, register, visiting
+from tests.journey.steps import ADD_TEXT, ask, check_log, new_bot, stored, until_read, watched
+from tests.server_process import Server, serving
+
+TEXT = "The harbour master is Ada Quill. Moorings cost nine euros a night. The gate closes at ten in the evening."
+DELETE = "mutation ($id: ID!) { deleteDocument(id: $id) { ... on DocumentDeletion { documentId status } } }"
+RECEIPT = "query ($id: ID!) { documentDeletion(documentId: $id) { status chunksDeleted vectorsDeleted verifiedAt } }"
+# The index answers a failing search with repeats of the SDK's own before we hear of it.
+SDK_ATTEMPTS = 4
+
+
+@dataclass(frozen=True)
+class Harbour:
+    """A bot that has read one document, on a server with both providers."""
+
+    server: Server
+    gemini: FakeGemini
+    pinecone: FakePinecone
+    user: GraphQLClient
+    bot_id: str
+    document_id: str
+
+
+@asynccontextmanager
+async def harbour(tmp_path: Path) -> AsyncGenerator[Harbour, None]:
+    async with running_fake_gemini() as gemini, running_fake_pinecone() as pinecone:
+        settings = {
+            "KYROCHAT_GEMINI_API_KEY": gemini.api_key,
+            "KYROCHAT_GEMINI_BASE_URL": gemini.url,
+            "KYROCHAT_PINECONE_API_KEY": pinecone.api_key,
+            "KYROCHAT_PINECONE_HOST": pinecone.url,
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+        async with serving(tmp_path / "data", **settings) as server, visiting(server.graphql_url) as nobody:
+            user = await register(nobody)
+            bot_id = await new_bot(user)
+            document = await user.run(ADD_TEXT, bot=bot_id, title="Harbour", text=TEXT)
+            (*_, last) = await until_read(user, document["id"])
+            assert (last["status"], last["failure"]) == ("READY", None)
+            yield Harbour(server, gemini, pinecone, user, bot_id, document["id"])
+            assert server.faults() == []
+
+
+def vectors(pinecone: FakePinecone) -> int:
+    return sum(
+        len(pinecone.stored(name, space)) for name, index in pinecone.indexes.items() for space in index.namespaces
+    )
+
+
+async def test_gemini_answers_from_passages_that_pinecone_found_and_its_quotes_are_checked(tmp_path: Path) -> None:
+    async with harbour(tmp_path) as scene:
+        scene.gemini.script(
+            Text("A mooring costs nine euros"), Text(" a night [1]. The mayor pays [1]."), Text(" See [7]."), Finish()
+        )
+
+        # No word of it is in the document: only its vector leads there.
+        answer_id = await ask(scene.user, scene.bot_id, "Overnight docking price?")
+        events = await watched(scene.user, answer_id)
+        message = await stored(scene.user, answer_id)
+
+        check_log(events, message)
+        assert message["text"] == "A mooring costs nine euros a night [1]. The mayor pays. See."
+        (citation,) = message["citations"]
+        assert citation["quote"] == "Moorings cost nine euros a night."
+        assert TEXT[citation["start"] : citation["end"]] == citation["quote"]
+        assert vectors(scene.pinecone) == 1
+
+
+async def test_an_answer_comes_although_pinecone_is_down(tmp_path: Path) -> None:
+    async with harbour(tmp_path) as scene:
+        scene.pinecone.script("search", *[HttpError(503)] * SDK_ATTEMPTS)
+        scene.gemini.script(Text("Ada Quill is the harbour master [1]."), Finish())
+
+        answer_id = await ask(scene.user, scene.bot_id, "Who is the harbour master?")
+        await watched(scene.user, answer_id)
+        message = await stored(scene.user, answer_id)
+
+        assert message["status"] == "COMPLETED"
+        assert [citation["quote"] for citation in message["citations"]] == ["The harbour master is Ada Quill."]
+
+
+async def test_a_deleted_document_leaves_pinecone_and_its_receipt_says_so(tmp_path: Path) -> None:
+    async with harbour(tmp_path) as scene:
+        await scene.user.run(DELETE, id=scene.document_id)
+        async with asyncio.timeout(60):
+            while (receipt := await scene.user.run(RECEIPT, id=scene.document_id))["status"] != "VERIFIED":
+                await asyncio.sleep(0.05)
+
+        assert vectors(scene.pinecone) == 0
+        assert (receipt["chunksDeleted"], receipt["vectorsDeleted"]) == (1, 2)
+        assert receipt["verifiedAt"] is not None
