@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -90,7 +91,13 @@ async def running(
         log.info("Answers come from %s%s", model.name, ": offline mode, they quote the documents" if is_offline else "")
         yield Runtime(
             Services(
-                accounts=AccountService(database, passwords, Tokens(signing_secret(settings)), settings.registration),
+                accounts=AccountService(
+                    database,
+                    passwords,
+                    Tokens(signing_secret(settings)),
+                    settings.registration,
+                    setup_code=None if settings.is_loopback else secrets.token_hex(5),
+                ),
                 bots=BotService(database, changes),
                 documents=DocumentService(database, changes, store, settings.max_upload_bytes),
                 chat=ChatService(database, changes, answers),

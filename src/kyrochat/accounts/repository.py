@@ -10,8 +10,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.db.models import User, UserSession, Workspace, WorkspaceMember
 
-# Any fixed number: registrations wait for each other while it is open who becomes the first.
-_FIRST_USER_LOCK = 0x6B797266
+# Any fixed number: registrations wait for each other while it is open who becomes the admin.
+_FIRST_ADMIN_LOCK = 0x6B797266
 
 
 async def user_by_email(session: AsyncSession, email: str) -> User | None:
@@ -32,10 +32,15 @@ async def oldest_users(session: AsyncSession, email: str | None, limit: int = 1_
     return (await session.exec(query)).all()
 
 
-async def lock_first_user(session: AsyncSession) -> bool:
-    """Say whether there is no user yet. Until the transaction ends nobody else gets to ask."""
-    await (await session.connection()).execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FIRST_USER_LOCK})
-    return (await session.exec(select(User.id).limit(1))).first() is None
+async def has_admin(session: AsyncSession) -> bool:
+    """Say whether anybody administers this server."""
+    return (await session.exec(select(User.id).where(col(User.is_admin)).limit(1))).first() is not None
+
+
+async def lock_first_admin(session: AsyncSession) -> bool:
+    """Say whether there is no admin yet. Until the transaction ends nobody else gets to ask."""
+    await (await session.connection()).execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FIRST_ADMIN_LOCK})
+    return not await has_admin(session)
 
 
 async def live_session(session: AsyncSession, session_id: UUID, user_id: UUID) -> UserSession | None:

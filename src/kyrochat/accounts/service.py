@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hmac import compare_digest
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
@@ -15,7 +16,7 @@ from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.engine import Database
 from kyrochat.db.models import User, UserSession, Workspace, WorkspaceMember
 from kyrochat.db.states import WorkspaceRole
-from kyrochat.errors import Conflict, Forbidden, InvalidCredentials, NotFound, Unauthenticated
+from kyrochat.errors import Conflict, Forbidden, InvalidCredentials, InvalidInput, NotFound, Unauthenticated
 from kyrochat.rules import Rules
 from kyrochat.settings import Registration
 
@@ -51,12 +52,22 @@ class AccountService:
     passwords: Passwords
     tokens: Tokens
     registration: Registration = Registration.OPEN
+    # What the first account must bring, where others than the operator can reach the server.
+    setup_code: str | None = None
 
-    async def register(self, email: str, password: str, name: str | None = None) -> SignedIn:
-        """Create a user with a personal workspace, and sign in. The first user is admin.
+    async def register(
+        self,
+        email: str,
+        password: str,
+        name: str | None = None,
+        setup_code: str | None = None,
+        *,
+        may_be_admin: bool = True,
+    ) -> SignedIn:
+        """Create a user with a personal workspace, and sign in. The first one who may be is admin.
 
         Raises:
-            InvalidInput: the e-mail address, password or name breaks a rule.
+            InvalidInput: the e-mail address, password or name breaks a rule, or the setup code is wrong.
             EmailTaken: the address has an account.
             Forbidden: registration is not open.
             Overloaded: too many passwords are being hashed.
@@ -69,8 +80,10 @@ class AccountService:
         workspace = Workspace(name=f"{name}'s workspace")
         try:
             async with self.database.begin() as session:
-                is_first = await repository.lock_first_user(session)
-                if not is_first and self.registration is not Registration.OPEN:
+                is_first = await repository.lock_first_admin(session) and may_be_admin
+                if is_first:
+                    self._check_setup_code(setup_code)
+                elif may_be_admin and self.registration is not Registration.OPEN:
                     raise Forbidden("Registration is closed. Ask an administrator for an account.")
                 user.is_admin = is_first
                 session.add_all([user, workspace])
@@ -174,6 +187,20 @@ class AccountService:
         async with self.database.begin() as session:
             found = await repository.workspaces_by_id(session, list(viewer.workspaces))
         return sorted(found, key=lambda workspace: workspace.id, reverse=True)
+
+    async def needs_setup(self) -> bool:
+        """Say whether the next account will be the first one, and needs the setup code."""
+        if self.setup_code is None:
+            return False
+        async with self.database.begin() as session:
+            return not await repository.has_admin(session)
+
+    def _check_setup_code(self, given: str | None) -> None:
+        # Compared as bytes: compare_digest refuses other than ASCII characters in text.
+        if self.setup_code is not None and not compare_digest(self.setup_code.encode(), (given or "").encode()):
+            raise InvalidInput.at(
+                "setupCode", "The first account of this server needs the setup code that it printed when it started."
+            )
 
     async def _open_session(self, session: AsyncSession, user: User) -> SignedIn:
         token = new_refresh_token()

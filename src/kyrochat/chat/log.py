@@ -180,9 +180,13 @@ class AnswerLog:
                 answer.give_up()
                 raise AnswerTaken
 
-    async def read(self, message_id: UUID, workspace_id: UUID, after: int) -> list[LogEntry]:
-        """Return the committed entries after `after`, in order: all that this process has, or one page of them."""
-        answer = self._open.get(message_id)
+    async def read(self, message_id: UUID, workspace_id: UUID, after: int, *, has_ended: bool) -> list[LogEntry]:
+        """Return the committed entries after `after`, in order: all that this process has, or one page of them.
+
+        With `has_ended` they are read from the database: another process may have ended an answer of this one, which
+        has not heard of it yet.
+        """
+        answer = None if has_ended else self._open.get(message_id)
         if answer is not None:
             return answer.committed[after:]
         async with self.database.begin([workspace_id]) as session:

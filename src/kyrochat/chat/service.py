@@ -198,7 +198,8 @@ class ChatService:
         after = min(after, MAX_SEQUENCE)
         with self.changes.watch(answer_topic(message_id)) as bell:
             while True:
-                entries = await log.read(message_id, message.workspace_id, after)
+                has_ended = message.status is not MessageStatus.STREAMING
+                entries = await log.read(message_id, message.workspace_id, after, has_ended=has_ended)
                 for entry in entries:
                     yield entry
                     after = entry.sequence
@@ -207,7 +208,7 @@ class ChatService:
                 if entries:
                     continue
                 # The last event and the final status are one transaction: read after the status, it is there.
-                if message.status is not MessageStatus.STREAMING:
+                if has_ended:
                     return
                 await bell.wait()
                 if not log.is_open(message_id):

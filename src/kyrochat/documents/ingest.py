@@ -17,7 +17,7 @@ from kyrochat.documents import repository
 from kyrochat.documents.extraction import Extracted, Extractor
 from kyrochat.documents.storage import FileStore
 from kyrochat.errors import UnreadableDocument
-from kyrochat.jobs.queue import ClaimedJob, complete, hold
+from kyrochat.jobs.queue import ClaimedJob, LeaseLost, complete, hold
 from kyrochat.retrieval import repository as index
 from kyrochat.retrieval.chunking import split
 from kyrochat.retrieval.dense import DenseRetrieval
@@ -55,7 +55,10 @@ class Ingestion:
         try:
             await self._ingest(job)
         except Gone:
-            return
+            await self._delete_late_vectors(job)
+        except LeaseLost:
+            await self._delete_late_vectors(job)
+            raise
         except UnreadableDocument as error:
             async with self.database.begin([job.workspace_id]) as session:
                 await fail_document(session, self.changes, job, error.message)
@@ -95,6 +98,16 @@ class Ingestion:
         await self._renew_lexicon(bot)
         async with self.database.begin([job.workspace_id]) as session:
             await self._go_live(session, job, len(chunks))
+
+    async def _delete_late_vectors(self, job: ClaimedJob) -> None:
+        """Delete the vectors that came to a deleted document after its purge had looked for them."""
+        if self.dense is None:
+            return
+        document_id, _ = _target(job)
+        async with self.database.begin([job.workspace_id]) as session:
+            is_live = await repository.get(session, document_id, workspaces=[job.workspace_id]) is not None
+        if not is_live:
+            await self.dense.index.delete_document(job.workspace_id, document_id)
 
     async def _file(self, job: ClaimedJob, document: Document) -> bytes:
         try:

@@ -103,6 +103,11 @@ class RegisterInput:
     email: str = strawberry.field(description="Signs in; not shown to others.")
     password: str = strawberry.field(description="8 bytes or more; length matters, nothing else.")
     name: str | None = strawberry.field(default=UNSET, description="By default the e-mail address up to the @.")
+    setup_code: str | None = strawberry.field(
+        default=UNSET,
+        description="Only for the first account of a server that is not bound to a loopback address: "
+        "the code that it printed when it started.",
+    )
 
 
 @strawberry.input(description="Who signs in.")
@@ -180,7 +185,8 @@ class AccountMutation:
     ) -> RegisterResult:
         """Register."""
         accounts = info.context.services.accounts
-        return Session.from_signed_in(await accounts.register(input.email, input.password, input.name or None))
+        signed_in = await accounts.register(input.email, input.password, input.name or None, input.setup_code or None)
+        return Session.from_signed_in(signed_in)
 
     @strawberry.mutation(description="Sign in.")
     async def login(

@@ -24,14 +24,16 @@ async def lexical_hits(
     return [(row.chunk_id, -row.distance) for row in rows if row.distance < 0]
 
 
-# pgvector's <#> is the negative inner product. The live version is looked up first and joined by hash: rows of
-# versions that are being written, or wait for their sweep, never compete for the limit.
+# pgvector's <#> is the negative inner product. Rows of versions that are being written, or wait for their sweep, never
+# compete for the limit. IS TRUE keeps the sub-select a hash table, built once: as a join it becomes a nested loop as
+# long as nobody has analyzed the tables, which took 365 ms instead of 10 for 10,000 chunks just after their upload.
 _LEXICAL_HITS = text("""
     SELECT hit.chunk_id, hit.terms <#> CAST(:query AS sparsevec) AS distance
     FROM chunk_lex AS hit
-    JOIN documents AS live ON live.id = hit.document_id AND live.live_version = hit.version
     WHERE hit.bot_id = :bot_id AND hit.encoder_version = :encoder_version
-      AND live.bot_id = :bot_id AND live.deleted_at IS NULL
+      AND ((hit.document_id, hit.version) IN (
+        SELECT live.id, live.live_version FROM documents AS live WHERE live.bot_id = :bot_id AND live.deleted_at IS NULL
+      )) IS TRUE
     ORDER BY hit.terms <#> CAST(:query AS sparsevec)
     LIMIT :limit
 """).columns(distance=Float)
