@@ -99,11 +99,12 @@ async def test_aliases_within_the_limit_are_answered(owner: Owner) -> None:
     assert codes(answer) in ([], ["QUERY_TOO_EXPENSIVE"])
 
 
-async def test_a_deep_query_within_the_limit_is_answered(owner: Owner) -> None:
-    deep = "bot { documents(first: 100) { nodes { " * 30 + "id" + " } } }" * 30
-    query = f"query ($id: ID!) {{ document(id: $id) {{ {deep} }} }}"
-    answer = await owner.user.answer(query, {"id": owner.ids["Document"]})
-    assert set(codes(answer)) <= {"QUERY_TOO_EXPENSIVE", "GRAPHQL_VALIDATION_FAILED", "BAD_USER_INPUT"}
+async def test_a_nested_query_goes_in_circles_as_far_as_it_asks(owner: Owner) -> None:
+    deep = "bot { documents(first: 1) { nodes { " * 6 + "id" + " } } }" * 6
+    answer = await owner.user.answer(
+        f"query ($id: ID!) {{ document(id: $id) {{ {deep} }} }}", {"id": owner.ids["Document"]}
+    )
+    assert codes(answer) in ([], ["QUERY_TOO_EXPENSIVE"])
 
 
 async def test_pages_beside_the_api(visitor: GraphQLClient, server: Server) -> None:

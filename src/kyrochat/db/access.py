@@ -1,12 +1,13 @@
 """How this process gets at its database: the embedded one or the operator's, migrated, under confined roles."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import URL, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -22,6 +23,8 @@ APP_ROLE, WORKER_ROLE = "kyrochat_app", "kyrochat_worker"
 _ROLES_LOCK = 0x6B797272
 CONNECT_ATTEMPTS = 8
 FIRST_PAUSE_S = 0.25
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,12 @@ async def refuse_to_bypass(database: Database) -> None:
 
 
 async def _wait_until_reachable(url: str) -> None:
-    engine = create_async_engine(asyncpg_url(url), poolclass=NullPool, connect_args={"timeout": 5})
+    try:
+        engine = create_async_engine(asyncpg_url(url), poolclass=NullPool, connect_args={"timeout": 5})
+    except (ArgumentError, ValueError) as error:
+        raise ConfigurationError(
+            "KYROCHAT_DATABASE_URL is no URL of a database. It looks like postgresql://user:password@host:5432/name."
+        ) from error
     pause_s = FIRST_PAUSE_S
     try:
         for attempt in range(1, CONNECT_ATTEMPTS + 1):
@@ -95,6 +103,8 @@ async def _wait_until_reachable(url: str) -> None:
                         f"KYROCHAT_DATABASE_URL cannot be used ({type(error).__name__}): {_place(url)}. "
                         "Is PostgreSQL running there, and are name, user and password right?"
                     ) from error
+            if attempt == 1:
+                log.warning("The database cannot be reached yet; waiting for it")
             await asyncio.sleep(pause_s)
             pause_s *= 2
     finally:

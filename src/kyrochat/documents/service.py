@@ -18,7 +18,7 @@ from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import Bot, Document, DocumentDeletion
 from kyrochat.db.states import DocumentSource, DocumentStatus
 from kyrochat.documents import repository
-from kyrochat.documents.media_types import detect
+from kyrochat.documents.media_types import HEAD_BYTES, detect
 from kyrochat.documents.storage import FileStore
 from kyrochat.errors import Conflict, InvalidInput, NotFound, UnreadableDocument
 from kyrochat.jobs.queue import PURGE_PRIORITY, enqueue
@@ -26,8 +26,6 @@ from kyrochat.rules import Rules
 
 MAX_TITLE_CHARS = 300
 MAX_TEXT_CHARS = 2_000_000
-# Enough to tell a format by its first bytes, and text from binary.
-HEAD_BYTES = 8_192
 
 INGEST = "ingest_document"
 PURGE_DOCUMENT = "purge_document"
@@ -84,8 +82,7 @@ class DocumentService:
             NotFound, Forbidden, SameContent: as for `add_text`.
         """
         rules = Rules()
-        fallback = _safe_name(filename) or "Untitled"
-        title = rules.text("title", title or fallback, max_chars=MAX_TITLE_CHARS, min_chars=1)
+        title = rules.text("title", title or _safe_name(filename) or "Untitled", max_chars=MAX_TITLE_CHARS, min_chars=1)
         rules.enforce()
         head, content = await _peek(content)
         try:
@@ -104,21 +101,19 @@ class DocumentService:
         content: AsyncIterator[bytes],
     ) -> Document:
         bot = await self._editable_bot(viewer, bot_id)
-        document_id = new_id()
-        key = f"{bot.workspace_id}/{document_id}/1"
-        stored = await self.store.put(key, content, self.max_upload_bytes)
         document = Document(
-            id=document_id,
+            id=new_id(),
             workspace_id=bot.workspace_id,
             bot_id=bot.id,
             title=title,
             source=source,
             media_type=media_type,
-            byte_size=stored.size,
-            content_hash=stored.sha256,
-            storage_key=key,
+            content_hash=b"",  # both are known when it is stored
         )
+        document.storage_key = f"{bot.workspace_id}/{document.id}/1"
         try:
+            stored = await self.store.put(document.storage_key, content, self.max_upload_bytes)
+            document.byte_size, document.content_hash = stored.size, stored.sha256
             async with self.database.begin([bot.workspace_id]) as session:
                 # Storing took its time. From here the bot's purge comes after this row, and so finds the file.
                 if not await bots.keep(session, bot.id, workspaces=[bot.workspace_id]):
@@ -129,18 +124,18 @@ class DocumentService:
                 await self._enqueue(session, INGEST, document)
         except BaseException as error:
             # Whatever it was, also the client's leaving: a file without a row would stay for ever.
-            await asyncio.shield(self._delete_unless_stored(document))
+            await asyncio.shield(self._delete_unless_stored(bot.workspace_id, document.id))
             if isinstance(error, IntegrityError) and "documents_bot_id_content_hash_key" in str(error.orig):
-                raise SameContent(await self._title_of(bot, stored.sha256)) from error
+                raise SameContent(await self._title_of(bot, document.content_hash)) from error
             raise
         return document
 
-    async def _delete_unless_stored(self, document: Document) -> None:
-        """Delete the file of a document whose row did not come to be."""
-        async with self.database.begin([document.workspace_id]) as session:
-            if await repository.exists(session, document.id):
-                return  # it was the answer to the commit that was lost
-        await self.store.delete(document.storage_key)
+    async def _delete_unless_stored(self, workspace_id: UUID, document_id: UUID) -> None:
+        """Delete the files of a document whose row did not come to be."""
+        async with self.database.begin([workspace_id]) as session:
+            is_stored = await repository.exists(session, document_id)  # only the commit's answer was lost
+        if not is_stored:
+            await self.store.delete_prefix(f"{workspace_id}/{document_id}/")
 
     async def retry(self, viewer: Viewer, document_id: UUID) -> Document:
         """Queue a failed document again.
@@ -154,7 +149,6 @@ class DocumentService:
             if document.status is not DocumentStatus.FAILED:
                 raise NotFailed(document.status)
             document.status, document.progress, document.failure = DocumentStatus.QUEUED, 0.0, None
-            session.add(document)
             await self._enqueue(session, INGEST, document)
             await session.flush()
             await session.refresh(document)
@@ -170,7 +164,7 @@ class DocumentService:
             document = await self._lock(session, viewer, document_id)
             document.status, document.deleted_at = DocumentStatus.DELETING, datetime.now(UTC)
             receipt = DocumentDeletion(document_id=document.id, workspace_id=document.workspace_id)
-            session.add_all([document, receipt])
+            session.add(receipt)
             await self._enqueue(session, PURGE_DOCUMENT, document)
             await session.flush()
             await session.refresh(receipt)

@@ -1,5 +1,6 @@
 """The bytes of documents, in a directory or a bucket. What is stored is whole: refused uploads leave nothing."""
 
+import asyncio
 import hashlib
 import re
 import tempfile
@@ -36,6 +37,8 @@ class FileStore:
     async def put(self, key: str, chunks: AsyncIterator[bytes], max_bytes: int) -> Stored:
         """Store all of `chunks` under `key`; readers see the whole or nothing, also while it is replaced.
 
+        Cancelled once all of `chunks` have come, it may have stored them: the caller deletes them then.
+
         Raises:
             InvalidInput: at `file`, when there are more than `max_bytes`; nothing is stored then.
         """
@@ -48,8 +51,17 @@ class FileStore:
                 stored = await _spool(chunks, spool, max_bytes)
             # A small file as bytes is one request without parts.
             source = path if stored.size > _PART_BYTES else path.read_bytes()
-            await obstore.put_async(self.store, key, source, chunk_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE)
+            writing = asyncio.ensure_future(self._write(key, source))
+            try:
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                # A thread of obstore writes on, whoever is cancelled: only when it has ended can the file be deleted.
+                await asyncio.wait([writing])
+                raise
         return stored
+
+    async def _write(self, key: str, source: Path | bytes) -> None:
+        await obstore.put_async(self.store, key, source, chunk_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE)
 
     async def get(self, key: str) -> bytes:
         """Return the bytes under `key`.

@@ -11,6 +11,7 @@ from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
 from kyrochat import errors
+from kyrochat.db.outage import is_outage
 from kyrochat.graphql.document_cache import VALIDATION_FAILED
 from kyrochat.graphql.refusals import RequestRefused
 
@@ -60,6 +61,10 @@ def _present_errors(found: Sequence[GraphQLError], request_id: str, before_execu
     for error in found:
         entry: dict[str, object] = dict(error.formatted)
         extensions = _extensions(error, before_execution)
+        if extensions is None and is_outage(_root_cause(error)):
+            # The database is away or its pool is full: no bug, and nothing that the client should read.
+            busy = errors.Overloaded()
+            entry["message"], extensions = busy.message, describe(busy)
         if extensions is None:
             bugs.append(error)
             extensions = {"code": INTERNAL, "requestId": request_id}

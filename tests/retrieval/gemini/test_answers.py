@@ -150,7 +150,7 @@ async def test_cancelling_closes_the_request_at_once(
 
     task = asyncio.create_task(read())
     async with asyncio.timeout(5):
-        while not fake.open_streams:  # noqa: ASYNC110 (the fake's counter has no event)
+        while not fake.open_streams:
             await asyncio.sleep(0.005)
 
     started = time.perf_counter()
@@ -174,7 +174,7 @@ async def test_more_answers_than_a_default_pool_holds_run_at_once(gemini: Gemini
 
     answers = [asyncio.create_task(answer()) for _ in range(count)]
     async with asyncio.timeout(20):
-        while fake.open_streams < count:  # noqa: ASYNC110 (the fake's counter has no event)
+        while fake.open_streams < count:
             await asyncio.sleep(0.01)
     go_on.set()
 
