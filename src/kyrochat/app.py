@@ -38,7 +38,7 @@ from kyrochat.errors import KyroError, Unauthenticated
 from kyrochat.graphql.context import Context, Services
 from kyrochat.graphql.pages import page_routes
 from kyrochat.graphql.schema import build_schema
-from kyrochat.graphql.view import GraphQLView, authorization
+from kyrochat.graphql.transport.view import GraphQLView, authorization
 from kyrochat.jobs.queue import ClaimedJob, Queue
 from kyrochat.jobs.worker import Kind, Worker
 from kyrochat.retrieval.dense import DenseRetrieval

@@ -73,7 +73,7 @@ async def serve(settings: Settings) -> None:
         database = asyncio.create_task(stack.enter_async_context(database_access(settings)))
         await asyncio.sleep(0)
         from kyrochat.app import KyroApp
-        from kyrochat.graphql.uvicorn_options import UVICORN_OPTIONS
+        from kyrochat.graphql.transport.uvicorn_options import UVICORN_OPTIONS
 
         access = await database
         # Looked at again inside, where a bad one would end in a traceback of uvicorn's.

@@ -194,16 +194,16 @@ async def test_anothers_bot_is_not_found_by_any_way_and_stays_as_it_is(
     assert await bots.many(ada, [his.id]) == []
     assert await bots.count(ada, None) == 0
     for bot_id in (his.id, new_id()):
-        for attempt in (bots.update(ada, bot_id, {"name": "Mine"}), bots.delete(ada, bot_id)):
-            with pytest.raises(NotFound, match="There is no such bot"):
-                await attempt
-    for attempt in (
-        bots.create(ada, bob.personal_workspace_id, {"name": "Mine"}),
-        bots.page(ada, bob.personal_workspace_id, PageRequest(10)),
-        bots.count(ada, bob.personal_workspace_id),
-    ):
-        with pytest.raises(NotFound, match="There is no such workspace"):
-            await attempt
+        with pytest.raises(NotFound, match="There is no such bot"):
+            await bots.update(ada, bot_id, {"name": "Mine"})
+        with pytest.raises(NotFound, match="There is no such bot"):
+            await bots.delete(ada, bot_id)
+    with pytest.raises(NotFound, match="There is no such workspace"):
+        await bots.create(ada, bob.personal_workspace_id, {"name": "Mine"})
+    with pytest.raises(NotFound, match="There is no such workspace"):
+        await bots.page(ada, bob.personal_workspace_id, PageRequest(10))
+    with pytest.raises(NotFound, match="There is no such workspace"):
+        await bots.count(ada, bob.personal_workspace_id)
 
     assert await bots.get(bob, his.id) == his
     assert await bots.count(bob, None) == 1

@@ -1,7 +1,7 @@
 """What the tests of answering share: processes on one database, and somebody who asks them."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -32,7 +32,7 @@ HANDBOOK = (
 QUESTION = "How many eggs does the queen of a hive lay, and how long do worker bees live?"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Process:
     """One process' part of answering, as the application composes it."""
 
@@ -48,21 +48,21 @@ class Process:
 
 @asynccontextmanager
 async def process(
-    url: str, model: AnswerModel, *, lease: timedelta = LEASE, grace_s: float = 0.0
+    url: str, model: AnswerModel, *, lease: timedelta = LEASE, grace_s: float = 0.0, hears: bool = True
 ) -> AsyncGenerator[Process, None]:
-    """Answer questions on the database meanwhile."""
+    """Answer questions on the database meanwhile. One that does not hear has lost its bells from other processes."""
     database = open_database(url)
     changes = Changes()
     answerer = Answerer(database, AnswerLog(database, changes), Retriever(database), model)
     running = RunningAnswers(database, changes, answerer, lease, grace_s)
     try:
-        async with changes.listening(database.engine), running.alive():
+        async with changes.listening(database.engine) if hears else nullcontext(), running.alive():
             yield Process(database, changes, running, ChatService(database, changes, running))
     finally:
         await database.close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Chat:
     """Somebody with a bot that has read the handbook, in front of process A; process B is next door."""
 
@@ -86,10 +86,10 @@ class Chat:
         async with aclosing((on or self.a).service.events(self.viewer, message_id, after)) as events:
             return [entry async for entry in events]
 
-    async def watch_until(self, message_id: UUID, text: str) -> list[LogEntry]:
+    async def watch_until(self, message_id: UUID, text: str, *, on: Process | None = None) -> list[LogEntry]:
         """Return the entries up to the one that completes `text`."""
         seen: list[LogEntry] = []
-        async with aclosing(self.a.service.events(self.viewer, message_id, 0)) as events:
+        async with aclosing((on or self.a).service.events(self.viewer, message_id, 0)) as events:
             async for entry in events:
                 seen.append(entry)
                 if text_of(seen) == text:
@@ -139,6 +139,10 @@ class Chat:
         """Return the first column of a query's rows."""
         async with self.database.begin(self.viewer.workspaces) as session:
             return list((await (await session.connection()).execute(text(query))).scalars())
+
+    async def some(self, query: str) -> bool:
+        """Say whether a query without a column list finds rows."""
+        return bool((await self.column(query.replace("SELECT", "SELECT count(*)", 1)))[0])
 
     async def leases(self) -> list[UUID]:
         """Return the answers that somebody is said to write."""

@@ -82,14 +82,19 @@ async def test_the_first_text_leaves_before_the_model_goes_on(chat: Chat) -> Non
 
 
 async def test_pieces_that_pile_up_become_one_event(chat: Chat) -> None:
+    pause = Pause()
     pieces = [f"piece {number}, " for number in range(500)]
-    chat.model.script = [*pieces, "end."]
+    chat.model.script = ["First. ", pause, *pieces, "end."]
+    exchange = await chat.ask()
+    await chat.watch_until(exchange.answer.id, "First.")
 
-    answer, entries = await chat.answer()
+    pause.release()
 
+    entries = await chat.watch(exchange.answer.id)
     deltas = [entry for entry in entries if isinstance(entry.event, TextDelta)]
     assert 2 <= len(deltas) < 50
-    assert text_of(entries) == answer.text == "".join(pieces) + "end."
+    assert text_of(entries) == "First. " + "".join(pieces) + "end."
+    assert text_of(entries) == (await chat.message(exchange.answer.id)).text
 
 
 async def test_an_answer_without_citations_is_not_grounded(chat: Chat) -> None:

@@ -40,9 +40,9 @@ async def _answered(chat: Chat) -> Exchange:
     return exchange
 
 
-async def _refusal(attempt: Callable[[], Awaitable[object]]) -> tuple[type[KyroError], str]:
+async def _refusal(attempt: Awaitable[object]) -> tuple[type[KyroError], str]:
     with pytest.raises(KyroError) as refusal:
-        await attempt()
+        await attempt
     return type(refusal.value), refusal.value.message
 
 
@@ -67,7 +67,7 @@ async def test_nothing_of_somebody_elses_conversation_can_be_read_or_changed(
         (lambda conversation: service.delete(other, conversation), conversation_id),
     ]
     for attempt, theirs in attempts:
-        refusals = [await _refusal(lambda used=attempt, each=each: used(each)) for each in (theirs, uuid4())]
+        refusals = [await _refusal(attempt(each)) for each in (theirs, uuid4())]
         assert refusals[0] == refusals[1]
         assert refusals[0][0] is NotFound
     assert list(await service.messages(other, [answer_id, exchange.question.id])) == []
@@ -101,9 +101,7 @@ async def test_somebody_elses_answer_is_no_parent(chat: Chat, stranger: Viewer) 
     conversation = await chat.a.service.start(stranger, bot.id, None)
 
     refusals = [
-        await _refusal(
-            lambda parent_id=parent_id: chat.a.service.send(stranger, conversation.id, "Hello?", parent_id=parent_id)
-        )
+        await _refusal(chat.a.service.send(stranger, conversation.id, "Hello?", parent_id=parent_id))
         for parent_id in (exchange.answer.id, uuid4())
     ]
 

@@ -124,7 +124,7 @@ async def test_a_process_that_lives_keeps_its_answer_however_long_the_model_is_s
     await chat.watch_until(answer_id, "One,")
 
     async with sweeping(urls):
-        await _leases_renewed(chat, answer_id, times=6)
+        await _leases_renewed(chat, answer_id, times=4)
         say(writer, " two.")
         assert writer.stdin is not None
         writer.stdin.close()
@@ -193,6 +193,28 @@ async def test_nothing_can_be_written_after_the_end(chat: Chat) -> None:
     assert end_of(entries) == INTERRUPTED
     assert await chat.stored(exchange.answer.id) == entries
     assert (await chat.message(exchange.answer.id)).text == "One"
+
+
+async def test_an_answer_that_cannot_be_ended_does_not_keep_others_from_their_end(
+    chat: Chat, caplog: pytest.LogCaptureFixture
+) -> None:
+    chat.model.script = ["One", Pause()]
+    broken, healthy = [await chat.ask() for _ in range(2)]
+    for exchange in (broken, healthy):
+        await chat.watch_until(exchange.answer.id, "One")
+    await chat.run(f"UPDATE answer_events SET kind = 'unheard of' WHERE message_id = '{broken.answer.id}'")
+    # The broken one's turn comes first.
+    await chat.run("UPDATE answer_leases SET leased_until = now() - interval '1 second'")
+    await chat.run(
+        f"UPDATE answer_leases SET leased_until = now() - interval '1 minute' WHERE message_id = '{broken.answer.id}'"
+    )
+
+    async with process(chat.url, ScriptedModel()):
+        entries = await asyncio.wait_for(chat.watch(healthy.answer.id), 20)
+
+    assert (text_of(entries), end_of(entries)) == ("One", INTERRUPTED)
+    assert (await chat.message(broken.answer.id)).status is MessageStatus.STREAMING
+    assert "An answer could not be interrupted (ValueError)" in caplog.text
 
 
 async def _leases_renewed(chat: Chat, answer_id: UUID, *, times: int) -> None:

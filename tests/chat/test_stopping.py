@@ -7,11 +7,12 @@ import pytest
 
 from kyrochat.chat.events import AnswerEnded, TextDelta
 from kyrochat.chat.service import NotStreaming
+from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.engine import Database
 from kyrochat.db.states import MessageStatus
 from kyrochat.errors import NotFound
-from tests.chat.scene import Chat, Process, end_of, is_gapless, text_of
-from tests.chat.scripted_model import Pause
+from tests.chat.scene import Chat, Process, end_of, is_gapless, process, text_of
+from tests.chat.scripted_model import Pause, ScriptedModel
 from tests.factories import make_viewer
 from tests.jobs.scene import until
 
@@ -108,6 +109,24 @@ async def test_watchers_everywhere_hear_of_a_stop(chat: Chat, b: Process) -> Non
         assert entries == await chat.stored(exchange.answer.id)
 
 
+async def test_a_process_that_has_not_heard_of_the_stop_shows_the_end_all_the_same(
+    chat: Chat, b: Process, urls: DatabaseUrls
+) -> None:
+    model, pause = ScriptedModel(), Pause()
+    model.script = ["Some.", pause]
+    async with process(urls.app, model, hears=False) as deaf:
+        conversation = await deaf.service.start(chat.viewer, chat.bot.id, None)
+        exchange = await deaf.service.send(chat.viewer, conversation.id, "How many eggs?")
+        await chat.watch_until(exchange.answer.id, "Some.", on=deaf)
+
+        await b.service.stop(chat.viewer, exchange.answer.id)
+
+        assert deaf.log.is_open(exchange.answer.id)
+        entries = await chat.watch(exchange.answer.id, on=deaf)
+        assert (text_of(entries), end_of(entries)) == ("Some.", STOPPED)
+        assert entries == await chat.stored(exchange.answer.id)
+
+
 async def test_text_that_pours_while_another_process_stops_is_all_seen_or_not_there(chat: Chat, b: Process) -> None:
     for _ in range(5):
         chat.model.script = [f"word {number} " for number in range(2_000)]
@@ -140,7 +159,7 @@ async def test_stop_and_finish_at_once_end_the_answer_once(chat: Chat, b: Proces
 
     chat.model.script = ["All of it."]
     # Stops that come ever later: into the search, the model's stream, the end's transaction, and after it.
-    statuses = [await race(turn) for turn in range(0, 240, 8)]
+    statuses = [await race(turn) for turn in range(0, 240, 12)]
 
     assert set(statuses) <= {MessageStatus.STOPPED, MessageStatus.COMPLETED}
     assert chat.model.open_streams == 0

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from kyrochat.documents.extraction import Extracted, Extractor
 from kyrochat.documents.ingest import Ingestion
 from kyrochat.documents.service import INGEST, PURGE_DOCUMENT, DocumentService
 from kyrochat.documents.storage import FileStore
-from kyrochat.jobs.queue import ClaimedJob, Queue
+from kyrochat.jobs.queue import ClaimedJob, LeaseLost, Queue, complete
 from kyrochat.jobs.worker import Kind
 from kyrochat.retrieval.retriever import Retriever
 
@@ -92,6 +93,13 @@ class Library:
         while jobs := await self.claim():
             for job in jobs:
                 await self.kinds[job.kind].handler(job)
+                await self.end(job)
+
+    async def end(self, job: ClaimedJob) -> None:
+        """What the worker does when a handler returns."""
+        with suppress(LeaseLost):
+            async with self.worker_database.begin() as session:
+                await complete(session, job)
 
     async def lapse(self) -> None:
         """Let all leases end and their jobs be queued again, as the sweep of another worker does."""

@@ -19,11 +19,11 @@ from starlette.websockets import WebSocket
 from strawberry.extensions import SchemaExtension
 
 from kyrochat import errors
-from kyrochat.graphql.document_cache import DocumentCache
-from kyrochat.graphql.schema_setup import KyroSchema
-from kyrochat.graphql.uploads import Upload
-from kyrochat.graphql.uvicorn_options import UVICORN_OPTIONS
-from kyrochat.graphql.view import GraphQLView, authorization
+from kyrochat.graphql.transport.document_cache import DocumentCache
+from kyrochat.graphql.transport.schema_setup import KyroSchema
+from kyrochat.graphql.transport.uploads import Upload
+from kyrochat.graphql.transport.uvicorn_options import UVICORN_OPTIONS
+from kyrochat.graphql.transport.view import GraphQLView, authorization
 
 SECRET = "s3cret-value"
 

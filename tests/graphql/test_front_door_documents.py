@@ -5,8 +5,8 @@ from graphql import GraphQLError
 from strawberry.extensions import SchemaExtension
 from strawberry.types.execution import PreExecutionError
 
-from kyrochat.graphql.document_cache import DocumentCache
-from kyrochat.graphql.schema_setup import KyroSchema
+from kyrochat.graphql.transport.document_cache import DocumentCache
+from kyrochat.graphql.transport.schema_setup import KyroSchema
 from tests.graphql.front_door_toy import SECRET, Query, codes, serving
 from tests.graphql.socket_client import connected, events_of
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from kyrochat.graphql.masking import MAX_LOGGED_PATH_CHARS
+from kyrochat.graphql.transport.masking import MAX_LOGGED_PATH_CHARS
 from tests.graphql.front_door_toy import SECRET, Toy, codes, serving
 from tests.graphql.socket_client import connected, events_of
 

@@ -4,10 +4,10 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyrochat.graphql.negotiation import negotiate
-from kyrochat.graphql.operation import Operation, operation_from, parse_json
-from kyrochat.graphql.refusals import IllFormed, RequestRefused, UnusableText, encode_json
-from kyrochat.graphql.socket_messages import ProtocolViolation, parse_message
+from kyrochat.graphql.transport.negotiation import negotiate
+from kyrochat.graphql.transport.operation import Operation, operation_from, parse_json
+from kyrochat.graphql.transport.refusals import IllFormed, RequestRefused, UnusableText, encode_json
+from kyrochat.graphql.transport.socket_messages import ProtocolViolation, parse_message
 
 # Lone surrogates too, which st.text() leaves out.
 TEXTS = st.text(st.characters(codec=None))

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from websockets.typing import Subprotocol
 
-from kyrochat.graphql.socket_session import SocketLimits
+from kyrochat.graphql.transport.socket_session import SocketLimits
 from tests.graphql.front_door_toy import Toy, serving, until
 from tests.graphql.socket_client import FOREVER, INIT, PROTOCOL, connected, opened
 

@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from kyrochat.graphql.uvicorn_options import AbortingHTTP, AbortingWS
+from kyrochat.graphql.transport.uvicorn_options import AbortingHTTP, AbortingWS
 from tests.graphql.front_door_toy import Toy, serving, until
 from tests.graphql.socket_client import connected
 

@@ -15,7 +15,7 @@ from kyrochat.graphql.ids import global_id, row_id
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.problems import ConflictProblem, InvalidInputProblem, NotFoundProblem, QuotaExceededProblem
 from kyrochat.graphql.translate import translate
-from kyrochat.graphql.uploads import Upload
+from kyrochat.graphql.transport.uploads import Upload
 
 if TYPE_CHECKING:
     from kyrochat.graphql.bots import Bot

@@ -15,8 +15,8 @@ from kyrochat.graphql.documents import Document, DocumentMutation, DocumentQuery
 from kyrochat.graphql.ids import split_id
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.problems import EXCEPTION_HANDLERS
-from kyrochat.graphql.schema_setup import KyroSchema
 from kyrochat.graphql.translate import translate
+from kyrochat.graphql.transport.schema_setup import KyroSchema
 
 MAX_NODES = 100
 

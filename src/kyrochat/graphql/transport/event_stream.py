@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from starlette.types import Message, Receive, Scope, Send
 from strawberry.types import ExecutionResult
 
-from kyrochat.graphql.masking import present_exception, present_result
-from kyrochat.graphql.refusals import encode_json
+from kyrochat.graphql.transport.masking import present_exception, present_result
+from kyrochat.graphql.transport.refusals import encode_json
 
 # Proxies drop connections that are silent for 30 to 60 seconds.
 KEEP_ALIVE_S = 15.0

@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
-from kyrochat.graphql.operation import Operation, operation_from, parse_json
-from kyrochat.graphql.refusals import IllFormed
+from kyrochat.graphql.transport.operation import Operation, operation_from, parse_json
+from kyrochat.graphql.transport.refusals import IllFormed
 
 MAX_FILES = 4
 # `operations` and `map`, and room for what some clients add.

@@ -12,8 +12,8 @@ from strawberry.types.execution import PreExecutionError
 
 from kyrochat import errors
 from kyrochat.db.outage import is_outage
-from kyrochat.graphql.document_cache import VALIDATION_FAILED
-from kyrochat.graphql.refusals import RequestRefused
+from kyrochat.graphql.transport.document_cache import VALIDATION_FAILED
+from kyrochat.graphql.transport.refusals import RequestRefused
 
 logger = logging.getLogger("kyrochat.graphql")
 

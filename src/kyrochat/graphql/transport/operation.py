@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isinf
 from typing import NoReturn
 
-from kyrochat.graphql.refusals import IllFormed, UnusableText
+from kyrochat.graphql.transport.refusals import IllFormed, UnusableText
 
 # Deeper JSON than any input type has; a bound here spares every recursive reader after us.
 MAX_JSON_DEPTH = 64

@@ -10,8 +10,8 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 from strawberry.types.scalar import ScalarDefinition
 
-from kyrochat.graphql.document_cache import DocumentCache
-from kyrochat.graphql.uploads import UPLOAD_SCALAR, Upload
+from kyrochat.graphql.transport.document_cache import DocumentCache
+from kyrochat.graphql.transport.uploads import UPLOAD_SCALAR, Upload
 
 
 class KyroSchema(strawberry.Schema):

@@ -11,11 +11,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from strawberry.types import ExecutionResult
 
 from kyrochat.errors import KyroError
-from kyrochat.graphql.masking import is_request_error, new_request_id, present_exception, present_result
-from kyrochat.graphql.operation import Operation
-from kyrochat.graphql.origins import Origins
-from kyrochat.graphql.refusals import RequestRefused, UnusableText, encode_json
-from kyrochat.graphql.socket_messages import (
+from kyrochat.graphql.transport.masking import is_request_error, new_request_id, present_exception, present_result
+from kyrochat.graphql.transport.operation import Operation
+from kyrochat.graphql.transport.origins import Origins
+from kyrochat.graphql.transport.refusals import RequestRefused, UnusableText, encode_json
+from kyrochat.graphql.transport.socket_messages import (
     Complete,
     ConnectionInit,
     Ping,

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from kyrochat.graphql.operation import Operation, operation_from, parse_json
-from kyrochat.graphql.refusals import IllFormed, UnusableText
+from kyrochat.graphql.transport.operation import Operation, operation_from, parse_json
+from kyrochat.graphql.transport.refusals import IllFormed, UnusableText
 
 MAX_ID_CHARS = 128
 

@@ -14,33 +14,33 @@ from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from kyrochat.errors import RateLimited
-from kyrochat.graphql.body_limit import BODY_GRACE_S, JSON_BODY_MAX_BYTES, UPLOAD_MAX_BYTES, BodyLimit
-from kyrochat.graphql.event_stream import KEEP_ALIVE_S, EventStream, OpenStreams
-from kyrochat.graphql.masking import (
+from kyrochat.graphql.transport.body_limit import BODY_GRACE_S, JSON_BODY_MAX_BYTES, UPLOAD_MAX_BYTES, BodyLimit
+from kyrochat.graphql.transport.event_stream import KEEP_ALIVE_S, EventStream, OpenStreams
+from kyrochat.graphql.transport.masking import (
     INTERNAL,
     is_request_error,
     new_request_id,
     present_exception,
     present_result,
 )
-from kyrochat.graphql.negotiation import EVENTS_MEDIA_TYPE, RESULT_MEDIA_TYPE, Accepted, negotiate
-from kyrochat.graphql.operation import Operation, operation_from, parse_json
-from kyrochat.graphql.origins import Origins
-from kyrochat.graphql.refusals import (
+from kyrochat.graphql.transport.negotiation import EVENTS_MEDIA_TYPE, RESULT_MEDIA_TYPE, Accepted, negotiate
+from kyrochat.graphql.transport.operation import Operation, operation_from, parse_json
+from kyrochat.graphql.transport.origins import Origins
+from kyrochat.graphql.transport.refusals import (
     JSON_MEDIA_TYPE,
     BodyRefused,
     RequestRefused,
     json_response,
     refusal_response,
 )
-from kyrochat.graphql.schema_setup import KyroSchema
-from kyrochat.graphql.socket_session import (
+from kyrochat.graphql.transport.schema_setup import KyroSchema
+from kyrochat.graphql.transport.socket_session import (
     OnConnect,
     SocketLimits,
     accept_any_connection,
     serve_socket,
 )
-from kyrochat.graphql.uploads import multipart_operation, require_preflight_header
+from kyrochat.graphql.transport.uploads import multipart_operation, require_preflight_header
 
 # Called once per operation: on a socket too, with the payload of its connection_init.
 BuildContext = Callable[[Request | WebSocket, Mapping[str, object]], Awaitable[object]]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kyrochat.graphql.refusals import JSON_MEDIA_TYPE, RequestRefused
+from kyrochat.graphql.transport.refusals import JSON_MEDIA_TYPE, RequestRefused
 
 RESULT_MEDIA_TYPE = "application/graphql-response+json"
 EVENTS_MEDIA_TYPE = "text/event-stream"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kyrochat.graphql.refusals import BodyRefused, refusal_response
+from kyrochat.graphql.transport.refusals import BodyRefused, refusal_response
 
 KIB = 1024
 MIB = 1024 * KIB

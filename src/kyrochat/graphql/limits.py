@@ -1,0 +1,116 @@
+"""What one operation may ask for, and the extension that refuses the rest before validation begins."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import GraphQLError, OperationType
+from strawberry.extensions import SchemaExtension
+
+from kyrochat.graphql.cost import SATURATED, Cost, measure
+
+QUERY_TOO_EXPENSIVE = "QUERY_TOO_EXPENSIVE"
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLimits:
+    """The most that an operation or its document may have of each measure of `Cost`.
+
+    A page of 20 conversations with 10 messages each, their citations and the cited documents, is 2,263 points and
+    8 fields deep; the same with edges 4,683 and 11. The limits of the document keep the worst one that passes below
+    50 ms of validation.
+    """
+
+    points: int = 5_000
+    depth: int = 15
+    root_fields: int = 20
+    # Each may be a `login` with a password to hash, or an answer to pay for.
+    mutation_fields: int = 5
+    aliases: int = 50
+    directives: int = 50
+    fragments: int = 50
+    operations: int = 20
+    comparisons: int = 5_000
+    list_items: int = 250
+    input_values: int = 40
+    unknown_names: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """The first limit that a cost breaks, and what to do about it."""
+
+    limit: str
+    measured: int
+    maximum: int
+    what: str
+    advice: str
+
+    def as_error(self) -> GraphQLError:
+        """Return the error for the client."""
+        measured = f"{SATURATED:,} or more" if self.measured >= SATURATED else f"{self.measured:,}"
+        return GraphQLError(
+            f"Too expensive: {measured} {self.what}, and at most {self.maximum:,} may be. {self.advice}",
+            extensions={
+                "code": QUERY_TOO_EXPENSIVE,
+                "limit": self.limit,
+                "measured": self.measured,
+                "maximum": self.maximum,
+            },
+        )
+
+
+_SPLIT = "Split it into several operations."
+# Cheap words first: who sends 600 aliases should hear of aliases, not of what they add up to.
+_WORDS = (
+    ("fragments", "fragments", "Remove those that are not used."),
+    ("operations", "operations in one document", "Send only the one to run."),
+    ("aliases", "aliases", _SPLIT),
+    ("directives", "directives", "Remove some."),
+    ("root_fields", "fields at the root", _SPLIT),
+    ("depth", "fields in each other", "Fetch deep objects by their ids, with `node`."),
+    ("list_items", "items in a list", "Send it in parts."),
+    ("input_values", "values in an input that is written into the document", "Send it as a variable."),
+    ("unknown_names", "names that the schema does not have", "Compare it with the schema."),
+    ("comparisons", "pairs of fields and fragments to compare", "Select each field once, and share fewer fragments."),
+    ("points", "points", "Ask for smaller pages with `first`, or for fewer lists in lists."),
+)
+
+
+def find_breach(cost: Cost, limits: QueryLimits) -> Breach | None:
+    """Return the first limit that `cost` breaks, or None."""
+    for name, what, advice in _WORDS:
+        is_mutation = name == "root_fields" and cost.kind is OperationType.MUTATION
+        limit = "mutation_fields" if is_mutation else name
+        measured, maximum = getattr(cost, name), getattr(limits, limit)
+        if measured > maximum:
+            return Breach(limit, measured, maximum, what, advice)
+    return None
+
+
+class CostGuard(SchemaExtension):
+    """Refuses what breaks a limit; on results of queries and mutations, `extensions.cost` says what was asked for.
+
+    It must come before the extension that validates. For limits of your own, give the schema a function that makes it.
+    """
+
+    def __init__(self, limits: QueryLimits | None = None) -> None:
+        super().__init__()
+        self._limits = limits or QueryLimits()
+        self._cost: Cost | None = None
+
+    def on_validate(self) -> Iterator[None]:
+        """Measure before anybody validates."""
+        context = self.execution_context
+        if context.graphql_document is not None:
+            schema = context.schema._schema
+            self._cost = measure(context.graphql_document, schema, context.operation_name, context.variables)
+            if breach := find_breach(self._cost, self._limits):
+                raise breach.as_error()
+        yield
+
+    def get_results(self) -> dict[str, Any]:
+        """Return the cost. Events of subscriptions go without: it would be the same with each."""
+        if self._cost is None or self._cost.kind is OperationType.SUBSCRIPTION:
+            return {}
+        return {"cost": {"requested": self._cost.points, "maximum": self._limits.points}}

@@ -1,0 +1,215 @@
+"""Settings: every name works, wrong values are told clearly, and there is one secret however many processes start."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from kyrochat.errors import ConfigurationError
+from kyrochat.settings import LogFormat, Registration, Settings, Switch, signing_secret
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An environment without a word about us, in a directory without an `.env`."""
+    for name in list(os.environ):
+        if name.startswith(("KYROCHAT_", "GEMINI_", "GOOGLE_", "PINECONE_", "DATABASE_URL")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def revealed(settings: Settings, field: str) -> object:
+    value = getattr(settings, field)
+    return value.get_secret_value() if hasattr(value, "get_secret_value") else value
+
+
+def test_without_any_setting_it_serves_this_machine_only() -> None:
+    settings = Settings()
+
+    assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8000, 2)
+    assert (settings.database_url, settings.gemini_api_key, settings.pinecone_api_key) == (None, None, None)
+    assert (settings.registration, settings.rate_limits) == (Registration.OPEN, Switch.ON)
+    assert settings.log_format is LogFormat.AUTO
+    assert settings.is_loopback
+    assert settings.serves_graphiql
+    assert settings.origins == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("KYROCHAT_DATABASE_URL", "database_url"),
+        ("DATABASE_URL", "database_url"),
+        ("KYROCHAT_GEMINI_API_KEY", "gemini_api_key"),
+        ("GEMINI_API_KEY", "gemini_api_key"),
+        ("GOOGLE_API_KEY", "gemini_api_key"),
+        ("KYROCHAT_PINECONE_API_KEY", "pinecone_api_key"),
+        ("PINECONE_API_KEY", "pinecone_api_key"),
+        ("KYROCHAT_SECRET_KEY", "secret_key"),
+        ("KYROCHAT_REDIS_URL", "redis_url"),
+        ("KYROCHAT_HOST", "host"),
+        ("KYROCHAT_GEMINI_MODEL", "gemini_model"),
+        ("KYROCHAT_PINECONE_INDEX", "pinecone_index"),
+        ("KYROCHAT_ALLOWED_ORIGINS", "allowed_origins"),
+    ],
+)
+def test_each_name_sets_its_field_from_the_environment_and_from_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, field: str
+) -> None:
+    (tmp_path / ".env").write_text(f"{name}=from the file\n")
+    assert revealed(Settings(), field) == "from the file"
+
+    monkeypatch.setenv(name, "from the environment")
+
+    assert revealed(Settings(), field) == "from the environment"
+    if field.endswith(("key", "url")):
+        assert "from the environment" not in repr(Settings())
+
+
+def test_our_own_name_goes_before_the_vendors(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY", "KYROCHAT_GEMINI_API_KEY"):
+        monkeypatch.setenv(name, name)
+        assert revealed(Settings(), "gemini_api_key") == name
+
+
+def test_an_empty_value_is_none_and_strangers_are_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("UNRELATED=1\nKYROCHAT_NO_SUCH_THING=1\nKYROCHAT_PORT=9000\n")
+    monkeypatch.setenv("GEMINI_API_KEY", "")
+    monkeypatch.setenv("KYROCHAT_WORKERS", "")
+
+    settings = Settings()
+
+    assert (settings.gemini_api_key, settings.workers, settings.port) == (None, 2, 9000)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PORT", "eighty", "port"),
+        ("PORT", "65536", "port"),
+        ("PORT", "-1", "port"),
+        ("WORKERS", "-1", "workers"),
+        ("WORKERS", "65", "workers"),
+        ("REGISTRATION", "maybe", "'open', 'invite' or 'closed'"),
+        ("RATE_LIMITS", "yes", "'on' or 'off'"),
+        ("GRAPHIQL", "true", "'on' or 'off'"),
+        ("LOG_FORMAT", "xml", "'auto', 'console' or 'json'"),
+        ("MAX_UPLOAD_BYTES", "0", "max_upload_bytes"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_name_and_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"KYROCHAT_{name}", value)
+
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+
+    [error] = refused.value.errors()
+    assert str(error["loc"][0]).lower().removeprefix("kyrochat_") == name.lower()
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.1", True),
+        ("localhost", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.2", False),
+        ("example.com", False),
+        ("localhost.example.com", False),
+        ("", False),
+    ],
+)
+def test_only_loopback_addresses_count_as_this_machine(host: str, is_loopback: bool) -> None:
+    settings = Settings(host=host)
+
+    assert settings.is_loopback is is_loopback
+    assert settings.serves_graphiql is is_loopback
+    assert Settings(host=host, graphiql=Switch.ON).serves_graphiql
+    assert not Settings(host=host, graphiql=Switch.OFF).serves_graphiql
+
+
+def test_origins_are_separated_by_commas() -> None:
+    assert Settings(allowed_origins=" https://a.example ,https://b.example,,").origins == (
+        "https://a.example",
+        "https://b.example",
+    )
+
+
+def test_the_secret_is_made_once_and_for_our_eyes_only(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "new" / "data")
+
+    secret = signing_secret(settings)
+
+    path = tmp_path / "new" / "data" / "secret.key"
+    assert len(secret) == 64
+    assert path.read_bytes() == secret
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in path.parent.iterdir()] == ["secret.key"]
+    assert signing_secret(settings) == secret
+    assert signing_secret(Settings(data_dir=tmp_path / "other")) != secret
+
+
+def test_eight_processes_that_start_at_once_have_the_same_secret(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from kyrochat.settings import Settings, signing_secret;"
+        "settings = Settings(data_dir=Path(sys.argv[1]));"
+        "print('ready', flush=True); sys.stdin.readline(); print(signing_secret(settings).hex())"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path / "data")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(8)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    secrets = {process.communicate(timeout=30)[0].strip() for process in processes}
+
+    assert len(secrets) == 1
+    assert len(secrets.pop()) == 128
+    path = tmp_path / "data" / "secret.key"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in path.parent.iterdir()] == ["secret.key"]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
+def test_a_secret_that_others_can_read_is_refused_with_the_remedy(tmp_path: Path, mode: int) -> None:
+    settings = Settings(data_dir=tmp_path)
+    signing_secret(settings)
+    (tmp_path / "secret.key").chmod(mode)
+
+    with pytest.raises(ConfigurationError, match="chmod 600"):
+        signing_secret(settings)
+
+
+def test_a_secret_that_is_too_short_is_refused_wherever_it_comes_from(tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    path.touch(mode=0o600)
+    path.write_bytes(b"x" * 31)
+
+    with pytest.raises(ConfigurationError, match="shorter than 32 bytes"):
+        signing_secret(Settings(data_dir=tmp_path))
+    with pytest.raises(ConfigurationError, match="KYROCHAT_SECRET_KEY is shorter than 32 bytes") as refused:
+        signing_secret(Settings(data_dir=tmp_path, secret_key="hunter2"))
+
+    assert "hunter2" not in refused.value.message
+    given = signing_secret(Settings(data_dir=tmp_path, secret_key="x" * 32))
+    assert given == b"x" * 32
+    assert path.read_bytes() == b"x" * 31
