@@ -318,7 +318,7 @@ async def test_an_outage_of_the_database_is_survived(
         attempts.append((job.id, job.attempt))
         await may_end[job.payload["it"]].wait()
 
-    caplog.set_level(logging.INFO, "kyrochat.jobs")
+    caplog.set_level(logging.INFO, "kyrochat")
     worker = a_worker(replace(queue, lease_s=1.5), scene.changes, handle)
     worker.beat_s = 0.7
     async with at_work(worker):
