@@ -217,8 +217,10 @@ class AnswerLog:
             # After a write that was tried again there is what was queued behind it.
             if any(answer.has_queued for answer in self.open_answers):
                 self._work.set()
+            # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), self.tick_s)
+                async with asyncio.timeout(self.tick_s):
+                    await self._urgent.wait()
 
     async def _write_queued(self) -> None:
         batch = {answer: entries for answer in self.open_answers if (entries := answer.to_send())}

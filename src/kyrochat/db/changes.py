@@ -53,8 +53,10 @@ class Bell:
 
     async def wait(self, timeout_s: float = POLL_S) -> bool:
         """Return at the next ring, or after `timeout_s` all the same; say whether it rang."""
+        # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the ring.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._rung.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._rung.wait()
         rang = self._rung.is_set()
         self._rung.clear()
         return rang
