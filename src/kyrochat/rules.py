@@ -17,12 +17,14 @@ class Rules:
         self.issues.append(Issue((name,), message))
 
     def text(self, name: str, value: str, *, max_chars: int, min_chars: int = 0) -> str:
-        """Return the text without white space around it; note when it is too short, too long or has a NUL."""
+        """Return the text without white space around it; note when it is too short, too long or no text."""
         value = value.strip()
         if not min_chars <= len(value) <= max_chars:
             self.add(name, f"It has {len(value):,} characters; {_range(min_chars, max_chars)} are allowed.")
         if "\x00" in value:
             self.add(name, "It holds a NUL character, which no text has. Remove it.")
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            self.add(name, "It holds half of a surrogate pair, which no text has. Remove it.")
         return value
 
     def number(self, name: str, value: float, *, least: float, most: float) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -56,3 +56,17 @@ async def by_name(session: AsyncSession, name: str, *, workspaces: Sequence[UUID
         col(Bot.deleted_at).is_(None),
     )
     return (await session.exec(query)).all()
+
+
+async def end_leases(session: AsyncSession, bot_id: UUID) -> Sequence[UUID]:
+    """Take the bot's unfinished answers from those who write them, and return the answers' ids."""
+    rows = await (await session.connection()).execute(_END_LEASES, {"bot_id": bot_id})
+    return list(rows.scalars())
+
+
+_END_LEASES = text("""
+    DELETE FROM answer_leases AS lease
+    USING messages AS answer JOIN conversations ON conversations.id = answer.conversation_id
+    WHERE conversations.bot_id = :bot_id AND answer.status = 'STREAMING' AND answer.id = lease.message_id
+    RETURNING lease.message_id
+""")

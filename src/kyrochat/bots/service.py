@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.bots import repository
-from kyrochat.db.changes import Changes
+from kyrochat.db.changes import Changes, answer_topic, ended_topic
 from kyrochat.db.engine import Database
 from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import Bot
@@ -115,6 +115,11 @@ class BotService:
             viewer.must_edit(bot.workspace_id)
             bot.deleted_at = datetime.now(UTC)
             session.add(bot)
+            # Whoever writes an answer of it hears that, and closes its provider's stream.
+            ended = await repository.end_leases(session, bot.id)
+            await self.changes.announce(
+                session, [topic(each) for each in ended for topic in (answer_topic, ended_topic)]
+            )
             await enqueue(
                 session,
                 self.changes,

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from kyrochat.chat import log_repository as rows
@@ -19,6 +19,8 @@ from kyrochat.db.engine import Database
 from kyrochat.db.outage import is_outage
 from kyrochat.db.states import MessageStatus
 from kyrochat.errors import Overloaded
+
+T = TypeVar("T")
 
 LEASE = timedelta(seconds=30)
 MAX_RUNNING = 500
@@ -45,7 +47,7 @@ class RunningAnswers:
     lease: timedelta = LEASE
     grace_s: float = GRACE_S
     _runs: dict[UUID, _Run] = field(default_factory=dict)
-    _endings: set[asyncio.Task[bool]] = field(default_factory=set)
+    _endings: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def must_have_room(self) -> None:
         """Check that one more answer can run.
@@ -69,7 +71,11 @@ class RunningAnswers:
         When it runs here, its provider's stream is closed first, and what was queued is written. Who asked may go
         away meanwhile: an answer whose writing was cancelled must get its end.
         """
-        task = asyncio.create_task(self._end(message_id, workspace_id, ending), name=f"answer-end-{message_id}")
+        return await self.to_its_end(self._end(message_id, workspace_id, ending))
+
+    async def to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do the work and return its result; it goes on when whoever waits for it goes away."""
+        task = asyncio.create_task(work)
         self._endings.add(task)
         task.add_done_callback(self._endings.discard)
         return await asyncio.shield(task)

@@ -12,11 +12,10 @@ from kyrochat.chat import repository
 from kyrochat.chat.answer import Assignment
 from kyrochat.chat.ending import Ending
 from kyrochat.chat.events import AnswerEnded, LogEntry
+from kyrochat.chat.reading import ConversationReader
 from kyrochat.chat.running import RunningAnswers
 from kyrochat.db.changes import Changes, answer_topic, ended_topic
-from kyrochat.db.engine import Database
-from kyrochat.db.keyset import Page, PageRequest
-from kyrochat.db.models import Bot, Citation, Conversation, Message
+from kyrochat.db.models import Bot, Conversation, Message
 from kyrochat.db.states import MessageRole, MessageStatus
 from kyrochat.errors import Conflict, InvalidInput, NotFound
 from kyrochat.retrieval.types import Passage
@@ -54,10 +53,9 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class ChatService:
+class ChatService(ConversationReader):
     """What can be done with conversations."""
 
-    database: Database
     changes: Changes
     running: RunningAnswers
 
@@ -119,9 +117,15 @@ class ChatService:
         rules = Rules()
         text = rules.text("text", text, max_chars=MAX_QUESTION_CHARS, min_chars=1)
         if idempotency_key is not None:
-            rules.text("idempotencyKey", idempotency_key, max_chars=MAX_KEY_CHARS, min_chars=1)
+            idempotency_key = rules.text("idempotencyKey", idempotency_key, max_chars=MAX_KEY_CHARS, min_chars=1)
         rules.enforce()
         self.running.must_have_room()
+        # A client that goes away between the commit and the start must not leave an answer that nobody writes.
+        return await self.running.to_its_end(self._send(viewer, conversation_id, text, idempotency_key, parent_id))
+
+    async def _send(
+        self, viewer: Viewer, conversation_id: UUID, text: str, idempotency_key: str | None, parent_id: UUID | None
+    ) -> Exchange:
         token = uuid4()
         async with self.database.begin(viewer.workspaces) as session:
             conversation = await self._lock(session, viewer, conversation_id)
@@ -224,47 +228,6 @@ class ChatService:
         if not found:
             raise NotFound("message")
         return found[0]
-
-    async def messages(self, viewer: Viewer, message_ids: Sequence[UUID]) -> Sequence[Message]:
-        """Return those of the messages that are the viewer's, in no order."""
-        async with self.database.begin(viewer.workspaces) as session:
-            return await repository.messages(
-                session, message_ids, user_id=viewer.user_id, workspaces=list(viewer.workspaces)
-            )
-
-    async def conversations(self, viewer: Viewer, conversation_ids: Sequence[UUID]) -> Sequence[Conversation]:
-        """Return those of the conversations that are the viewer's, in no order."""
-        async with self.database.begin(viewer.workspaces) as session:
-            return await repository.conversations(
-                session, conversation_ids, user_id=viewer.user_id, workspaces=list(viewer.workspaces)
-            )
-
-    async def conversation_page(self, viewer: Viewer, bot_id: UUID, request: PageRequest) -> Page[Conversation]:
-        """Return one page of the viewer's conversations with a bot, newest first."""
-        async with self.database.begin(viewer.workspaces) as session:
-            return await repository.conversation_page(
-                session, bot_id, request, user_id=viewer.user_id, workspaces=list(viewer.workspaces)
-            )
-
-    async def conversation_count(self, viewer: Viewer, bot_id: UUID) -> int:
-        """Return how many conversations `conversation_page` leads through."""
-        async with self.database.begin(viewer.workspaces) as session:
-            return await repository.conversation_count(session, bot_id, user_id=viewer.user_id)
-
-    async def message_page(self, viewer: Viewer, conversation: Conversation, request: PageRequest) -> Page[Message]:
-        """Return one page of the messages of a conversation of the viewer's, newest first; keys are positions."""
-        async with self.database.begin(viewer.workspaces) as session:
-            return await repository.message_page(session, conversation.id, request)
-
-    async def message_count(self, viewer: Viewer, conversation: Conversation) -> int:
-        """Return how many messages a conversation has."""
-        async with self.database.begin(viewer.workspaces) as session:
-            return await repository.message_count(session, conversation.id)
-
-    async def citations(self, viewer: Viewer, message_ids: Sequence[UUID]) -> Sequence[Citation]:
-        """Return the citations of messages of the viewer's, by message and number."""
-        async with self.database.begin(viewer.workspaces) as session:
-            return await repository.citations(session, message_ids)
 
     async def delete(self, viewer: Viewer, conversation_id: UUID) -> UUID:
         """Delete a conversation with its messages; an answer that is being written ends with it.

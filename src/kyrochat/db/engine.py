@@ -58,6 +58,8 @@ def open_database(url: str, *, role: str | None = None, pool_size: int = 10) -> 
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
         pool_pre_ping=True,
+        # Parameters hold questions and document text, and a traceback would show them.
+        hide_parameters=True,
         connect_args={"server_settings": server_settings, "timeout": 10},
     )
     return Database(engine, async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False))

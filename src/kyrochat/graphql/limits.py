@@ -7,7 +7,8 @@ from typing import Any
 from graphql import GraphQLError, OperationType
 from strawberry.extensions import SchemaExtension
 
-from kyrochat.graphql.cost import SATURATED, Cost, measure
+from kyrochat.graphql.cost import Cost, measure
+from kyrochat.graphql.list_sizes import SATURATED
 
 QUERY_TOO_EXPENSIVE = "QUERY_TOO_EXPENSIVE"
 

@@ -1,0 +1,59 @@
+"""Reading conversations: lists of them, their messages and citations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from kyrochat.accounts.viewer import Viewer
+from kyrochat.chat import repository
+from kyrochat.db.engine import Database
+from kyrochat.db.keyset import Page, PageRequest
+from kyrochat.db.models import Citation, Conversation, Message
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationReader:
+    """What can be read of the viewer's own conversations."""
+
+    database: Database
+
+    async def messages(self, viewer: Viewer, message_ids: Sequence[UUID]) -> Sequence[Message]:
+        """Return those of the messages that are the viewer's, in no order."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.messages(
+                session, message_ids, user_id=viewer.user_id, workspaces=list(viewer.workspaces)
+            )
+
+    async def conversations(self, viewer: Viewer, conversation_ids: Sequence[UUID]) -> Sequence[Conversation]:
+        """Return those of the conversations that are the viewer's, in no order."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.conversations(
+                session, conversation_ids, user_id=viewer.user_id, workspaces=list(viewer.workspaces)
+            )
+
+    async def conversation_page(self, viewer: Viewer, bot_id: UUID, request: PageRequest) -> Page[Conversation]:
+        """Return one page of the viewer's conversations with a bot, newest first."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.conversation_page(
+                session, bot_id, request, user_id=viewer.user_id, workspaces=list(viewer.workspaces)
+            )
+
+    async def conversation_count(self, viewer: Viewer, bot_id: UUID) -> int:
+        """Return how many conversations `conversation_page` leads through."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.conversation_count(session, bot_id, user_id=viewer.user_id)
+
+    async def message_page(self, viewer: Viewer, conversation: Conversation, request: PageRequest) -> Page[Message]:
+        """Return one page of the messages of a conversation of the viewer's, newest first; keys are positions."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.message_page(session, conversation.id, request)
+
+    async def message_count(self, viewer: Viewer, conversation: Conversation) -> int:
+        """Return how many messages a conversation has."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.message_count(session, conversation.id)
+
+    async def citations(self, viewer: Viewer, message_ids: Sequence[UUID]) -> Sequence[Citation]:
+        """Return the citations of messages of the viewer's, by message and number."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await repository.citations(session, message_ids)
