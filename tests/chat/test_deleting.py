@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from kyrochat.bots.service import BotService
 from kyrochat.chat import log_repository
 from kyrochat.chat.events import TextDelta
 from kyrochat.db.states import MessageStatus
@@ -65,3 +66,19 @@ async def test_deleting_and_writing_never_wait_for_each_other(chat: Chat) -> Non
     assert len(text_of(await chat.watch(survivor.answer.id))) > 0
     assert (await chat.message(survivor.answer.id)).status is MessageStatus.COMPLETED
     await until(lambda: chat.a.log.open_answers == [])
+
+
+async def test_deleting_a_bot_ends_its_answers_at_once(chat: Chat, b: Process) -> None:
+    chat.model.script = ["Some.", Pause()]
+    exchange = await chat.ask()
+    await chat.watch_until(exchange.answer.id, "Some.")
+    watching = asyncio.create_task(chat.watch(exchange.answer.id))
+
+    await BotService(chat.database, b.changes).delete(chat.viewer, chat.bot.id)
+
+    await until(lambda: chat.model.open_streams == 0, timeout_s=1.5)
+    with pytest.raises(NotFound):
+        await watching
+    with pytest.raises(NotFound):
+        await chat.message(exchange.answer.id)
+    assert await chat.leases() == []
