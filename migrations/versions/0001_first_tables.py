@@ -236,6 +236,7 @@ CREATE TABLE messages (
 );
 
 CREATE INDEX messages_parent_id_idx ON messages (parent_id);
+CREATE INDEX messages_streaming_idx ON messages (conversation_id) WHERE status = 'STREAMING';
 
 CREATE TABLE answer_events (
     message_id UUID NOT NULL,

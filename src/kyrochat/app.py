@@ -81,7 +81,7 @@ async def running(
         stack.callback(passwords.close)
         changes = Changes()
         await stack.enter_async_context(changes.listening(database.engine))
-        store = open_store(settings.data_dir / "files")
+        store = open_store(settings.files)
         answerer = Answerer(database, AnswerLog(database, changes), Retriever(database, dense=dense), model)
         answers = RunningAnswers(database, changes, answerer)
         await stack.enter_async_context(answers.alive())

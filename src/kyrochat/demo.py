@@ -61,6 +61,8 @@ async def ask(settings: Settings, echo: Echo, name: str, question: str, email: s
 
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncGenerator[Runtime, None]:
+    # Documents must be ingested here: there may be no other worker.
+    settings = settings.model_copy(update={"workers": settings.workers or 1})
     async with database_access(settings) as access, running(settings, access) as runtime:
         yield runtime
 

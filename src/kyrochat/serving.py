@@ -100,7 +100,7 @@ async def work(settings: Settings) -> None:
             loop.add_signal_handler(one, stop.set)
     async with database_access(settings) as access:
         changes = Changes()
-        store = open_store(settings.data_dir / "files")
+        store = open_store(settings.files)
         concurrency = settings.workers or 2
         async with (
             open_providers(settings) as provided,

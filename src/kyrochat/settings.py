@@ -63,6 +63,10 @@ class Settings(BaseSettings):
         default_factory=lambda: Path(platformdirs.user_data_dir("kyrochat", appauthor=False)),
         description="Files, secrets and the embedded database.",
     )
+    files_url: str | None = Field(
+        default=None,
+        description="Where uploads are kept: a directory, s3://…, gs://… or az://…. Empty: in the data directory.",
+    )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     secret_key: SecretStr | None = Field(
@@ -108,6 +112,11 @@ class Settings(BaseSettings):
     def origins(self) -> tuple[str, ...]:
         """`allowed_origins` as a tuple."""
         return tuple(origin.strip() for origin in self.allowed_origins.split(",") if origin.strip())
+
+    @property
+    def files(self) -> str | Path:
+        """Where uploads are kept."""
+        return self.files_url or self.data_dir / "files"
 
     @property
     def is_loopback(self) -> bool:

@@ -39,6 +39,8 @@ async def has_admin(session: AsyncSession) -> bool:
 
 async def lock_first_admin(session: AsyncSession) -> bool:
     """Say whether there is no admin yet. Until the transaction ends nobody else gets to ask."""
+    if await has_admin(session):
+        return False
     await (await session.connection()).execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FIRST_ADMIN_LOCK})
     return not await has_admin(session)
 

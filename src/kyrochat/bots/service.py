@@ -15,7 +15,7 @@ from kyrochat.db.engine import Database
 from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import Bot
 from kyrochat.errors import Conflict, NotFound
-from kyrochat.jobs.queue import PURGE_PRIORITY, enqueue
+from kyrochat.jobs.queue import PURGE_ATTEMPTS, PURGE_PRIORITY, enqueue
 from kyrochat.rules import Rules
 
 MAX_NAME_CHARS = 100
@@ -128,6 +128,7 @@ class BotService:
                 payload={"bot_id": str(bot.id)},
                 dedupe_key=f"{PURGE_BOT}:{bot.id}",
                 priority=PURGE_PRIORITY,
+                max_attempts=PURGE_ATTEMPTS,
             )
             return bot.id
 

@@ -17,10 +17,12 @@ from kyrochat.chat.ending import BROKEN, Ending, end_answer
 from kyrochat.chat.events import AnswerEvent, LogEntry, TextDelta
 from kyrochat.db.changes import Changes, answer_topic, ended_topic
 from kyrochat.db.engine import Database
-from kyrochat.db.outage import is_outage
+from kyrochat.db.outage import Outage, is_outage
 
 TICK_S = 0.04
 RETRY_S = 0.5
+# A connection may be dead without a word; what was sent is sent again as it was.
+CALL_TIMEOUT_S = 10.0
 PAGE_ENTRIES = 500
 
 log = logging.getLogger(__name__)
@@ -166,15 +168,16 @@ class AnswerLog:
         await answer.written()
         if answer.is_unstorable:
             ending = BROKEN
+        outage = Outage(f"Ending answer {answer.message_id}")
         while True:
             try:
-                async with self.database.begin([answer.workspace_id]) as session:
+                async with asyncio.timeout(CALL_TIMEOUT_S), self.database.begin([answer.workspace_id]) as session:
                     if await end_answer(session, self.changes, answer.message_id, ending, token=answer.token):
                         return
             except Exception as error:
                 if not is_outage(error):
                     raise
-                log.warning("An answer could not be ended (%s); trying again", type(error).__name__)
+                outage.goes_on(error)
                 await asyncio.sleep(RETRY_S)
             else:
                 answer.give_up()
@@ -203,17 +206,20 @@ class AnswerLog:
             await asyncio.wait([task])
 
     async def _write_all(self) -> None:
+        outage = Outage("Writing answers")
         while True:
             await self._work.wait()
             self._work.clear()
             self._urgent.clear()
             try:
-                await self._write_queued()
+                async with asyncio.timeout(CALL_TIMEOUT_S):
+                    await self._write_queued()
             except Exception as error:
-                log.warning("Answers could not be written (%s); trying again", type(error).__name__)
+                outage.goes_on(error)
                 self._work.set()
                 await asyncio.sleep(RETRY_S)
                 continue
+            outage.is_over()
             # After a write that was tried again there is what was queued behind it.
             if any(answer.has_queued for answer in self.open_answers):
                 self._work.set()

@@ -56,4 +56,6 @@ class ConversationReader:
     async def citations(self, viewer: Viewer, message_ids: Sequence[UUID]) -> Sequence[Citation]:
         """Return the citations of messages of the viewer's, by message and number."""
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.citations(session, message_ids)
+            return await repository.citations(
+                session, message_ids, user_id=viewer.user_id, workspaces=list(viewer.workspaces)
+            )

@@ -107,10 +107,10 @@ async def message_in(session: AsyncSession, conversation_id: UUID, message_id: U
 
 async def is_streaming(session: AsyncSession, conversation_id: UUID) -> bool:
     """Say whether an answer of the conversation is being written."""
-    query = select(func.count()).where(
+    query = select(Message.id).where(
         Message.conversation_id == conversation_id, Message.status == MessageStatus.STREAMING
     )
-    return (await session.exec(query)).one() > 0
+    return (await session.exec(query.limit(1))).first() is not None
 
 
 async def history(session: AsyncSession, message_id: UUID, limit: int) -> list[tuple[MessageRole, str]]:
@@ -131,10 +131,15 @@ _BRANCH = text("""
 """)
 
 
-async def citations(session: AsyncSession, message_ids: Sequence[UUID]) -> Sequence[Citation]:
-    """Return the citations of messages, by message and number."""
+async def citations(
+    session: AsyncSession, message_ids: Sequence[UUID], *, user_id: UUID, workspaces: Sequence[UUID]
+) -> Sequence[Citation]:
+    """Return the citations of those of the messages that are in the user's conversations, by message and number."""
+    own = _own(user_id, workspaces).subquery()
     query = (
         select(Citation)
+        .join(Message, col(Message.id) == Citation.message_id)
+        .join(own, own.c.id == Message.conversation_id)
         .where(col(Citation.message_id).in_(message_ids))
         .order_by(col(Citation.message_id), col(Citation.number))
     )

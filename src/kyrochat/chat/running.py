@@ -16,7 +16,7 @@ from kyrochat.chat.ending import Ending, end_answer
 from kyrochat.chat.log import AnswerTaken, OpenAnswer
 from kyrochat.db.changes import Changes, ended_topic
 from kyrochat.db.engine import Database
-from kyrochat.db.outage import is_outage
+from kyrochat.db.outage import Outage, is_outage
 from kyrochat.db.states import MessageStatus
 from kyrochat.errors import Overloaded
 
@@ -27,6 +27,8 @@ MAX_RUNNING = 500
 SWEPT_AT_ONCE = 100
 # After a stop the other answers get this long to finish by themselves.
 GRACE_S = 5.0
+# A connection may be dead without a word; this ends the wait for its answer.
+CALL_TIMEOUT_S = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +79,13 @@ class RunningAnswers:
         """Do the work and return its result; it goes on when whoever waits for it goes away."""
         task = asyncio.create_task(work)
         self._endings.add(task)
-        task.add_done_callback(self._endings.discard)
+        task.add_done_callback(self._is_done)
         return await asyncio.shield(task)
+
+    def _is_done(self, task: asyncio.Task[Any]) -> None:
+        self._endings.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; when nobody does any more, asyncio shall not log it
 
     async def _end(self, message_id: UUID, workspace_id: UUID, ending: Ending) -> bool:
         run = self._runs.get(message_id)
@@ -93,8 +100,9 @@ class RunningAnswers:
         """Renew leases and sweep meanwhile; at the end let answers finish a little, then interrupt them."""
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.answerer.log.writing())
-            for name, work in (("renewals", self._renew), ("sweep", self._sweep)):
-                task = asyncio.create_task(self._every(self.lease.total_seconds() / 3, work), name=f"answer-{name}")
+            interval_s = self.lease.total_seconds() / 3
+            for what, work in (("Renewing answers' leases", self._renew), ("Sweeping answers", self._sweep)):
+                task = asyncio.create_task(self._every(interval_s, work, what))
                 stack.push_async_callback(_cancel, task)
             try:
                 yield
@@ -109,7 +117,7 @@ class RunningAnswers:
                     ring = asyncio.create_task(bell.wait())
                     await asyncio.wait([writing, ring], return_when=asyncio.FIRST_COMPLETED)
                     if ring.done() and ring.result():
-                        await self._look_at_leases()
+                        await self._look_at_lease(answer)
                     await _cancel(ring)
             finally:
                 await _cancel(writing)
@@ -119,10 +127,12 @@ class RunningAnswers:
         if not writing.cancelled() and (error := writing.exception()):
             log.error("An answer's task failed", exc_info=error)
 
-    async def _look_at_leases(self) -> None:
+    async def _look_at_lease(self, answer: OpenAnswer) -> None:
         # A bell may ring for nothing, so the lease has the word.
         try:
-            await self._renew()
+            async with self.database.begin() as session:
+                if not await rows.hold_leases(session, {answer.message_id: answer.token}):
+                    answer.give_up()
         except Exception as error:
             log.debug("The lease could not be looked at (%s)", type(error).__name__)
 
@@ -148,6 +158,8 @@ class RunningAnswers:
         async with self.database.begin() as session:
             expired = await rows.expired_leases(session, SWEPT_AT_ONCE)
         for message_id, workspace_id in expired:
+            if self.answerer.log.is_open(message_id):
+                continue  # it lives: an outage has kept us from renewing its lease, which comes next
             try:
                 await self._interrupt(message_id, workspace_id)
             except Exception as error:  # one that cannot be ended must not keep the others from their end
@@ -165,25 +177,32 @@ class RunningAnswers:
             if await end_answer(session, self.changes, message_id, ending, expired=True):
                 log.warning("An answer was interrupted: its process is gone", extra={"message_id": str(message_id)})
 
-    async def _every(self, interval_s: float, work: Callable[[], Coroutine[None, None, None]]) -> None:
+    async def _every(self, interval_s: float, work: Callable[[], Coroutine[None, None, None]], what: str) -> None:
+        outage = Outage(what)
         while True:
             try:
-                await work()
+                async with asyncio.timeout(CALL_TIMEOUT_S):
+                    await work()
             except Exception as error:
-                log.warning("Looking after answers failed (%s); trying again", type(error).__name__)
-            # Spread over the interval, so that many processes do not sweep in step.
+                outage.goes_on(error)
+            else:
+                outage.is_over()
+            # Spread over the interval, so that many processes do not sweep in step. After an outage others need
+            # that time, too, to renew the leases of answers that live.
             await asyncio.sleep(interval_s * random.uniform(0.7, 1.0))  # noqa: S311
 
     async def _wind_up(self) -> None:
         if self._runs:
             await asyncio.wait([run.guard for run in self._runs.values()], timeout=self.grace_s)
-        for answer in self.answerer.log.open_answers:
-            try:
-                await self.end(answer.message_id, answer.workspace_id, Ending(MessageStatus.INTERRUPTED))
-            except Exception as error:  # the sweep of another process will do it
-                log.warning("An answer could not be ended at shutdown (%s)", type(error).__name__)
         if self._endings:
-            await asyncio.wait(self._endings)
+            await asyncio.wait(self._endings)  # a question that is being stored may still start its answer
+        await asyncio.gather(*(self._interrupt_at_the_end(answer) for answer in self.answerer.log.open_answers))
+
+    async def _interrupt_at_the_end(self, answer: OpenAnswer) -> None:
+        try:
+            await self.end(answer.message_id, answer.workspace_id, Ending(MessageStatus.INTERRUPTED))
+        except Exception as error:  # the sweep of another process will do it
+            log.warning("An answer could not be ended at shutdown (%s)", type(error).__name__)
 
 
 async def _cancel(task: asyncio.Task[Any]) -> None:

@@ -14,13 +14,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from kyrochat.db.outage import Outage
+from kyrochat.db.outage import FIRST_PAUSE_S, Outage
 
 POLL_S = 2.0
 CHANNEL = "kyrochat"
 # PostgreSQL takes payloads below 8,000 bytes; a topic is about 45.
 MAX_TOPICS = 150
-EVERYTHING = "*"
 
 
 def answer_topic(message_id: UUID) -> str:
@@ -92,11 +91,12 @@ class Changes:
         self.ring(list(self._bells))
 
     async def announce(self, session: AsyncSession, topics: Iterable[str]) -> None:
-        """Ring in every process, this one included, once `session` commits: one NOTIFY, whatever the number."""
+        """Ring in every process, this one included, once `session` commits: one NOTIFY for up to 150 topics."""
         names = list(topics)
-        body = " ".join(names) if len(names) <= MAX_TOPICS else EVERYTHING
         connection = await session.connection()
-        await connection.execute(_NOTIFY, {"channel": CHANNEL, "payload": body})
+        for start in range(0, len(names), MAX_TOPICS):
+            body = " ".join(names[start : start + MAX_TOPICS])
+            await connection.execute(_NOTIFY, {"channel": CHANNEL, "payload": body})
 
     @asynccontextmanager
     async def listening(self, engine: AsyncEngine) -> AsyncGenerator[None, None]:
@@ -113,6 +113,7 @@ class Changes:
         while True:
             try:
                 await self._listen_once(engine, outage)
+                await asyncio.sleep(FIRST_PAUSE_S)  # whoever cut the connection may do so again
             except Exception as error:  # whatever broke the connection: the polls go on, and so does this
                 await asyncio.sleep(outage.goes_on(error))
 
@@ -134,10 +135,7 @@ class Changes:
 
     def _hear(self, connection: object, pid: int, channel: str, payload: object) -> None:
         del connection, pid, channel
-        if payload == EVERYTHING:
-            self.ring_all()
-        else:
-            self.ring(str(payload).split())
+        self.ring(str(payload).split())
 
 
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")

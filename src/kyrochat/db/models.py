@@ -289,6 +289,7 @@ class Message(SQLModel, table=True):
             name="messages_parent_fkey",
         ),
         Index("messages_parent_id_idx", "parent_id"),
+        Index("messages_streaming_idx", "conversation_id", postgresql_where=text("status = 'STREAMING'")),
     )
 
     id: UUID = key()

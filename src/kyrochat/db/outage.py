@@ -7,8 +7,9 @@ from sqlalchemy import exc
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0
 
-# SQLSTATE classes: connection exceptions, insufficient resources, operator intervention (a restart).
-_AWAY = ("08", "53", "57P")
+# SQLSTATE classes: connections, resources, operators (a restart, a timeout), lost races (a deadlock), and the
+# time-outs of locks and idle transactions.
+_AWAY = ("08", "53", "57", "40", "55P03", "25P03")
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from kyrochat.db.states import DocumentStatus
 from kyrochat.documents import repository
 from kyrochat.documents.extraction import Extracted, Extractor
 from kyrochat.documents.storage import FileStore
-from kyrochat.errors import UnreadableDocument
-from kyrochat.jobs.queue import ClaimedJob, LeaseLost, complete, hold
+from kyrochat.errors import ProviderUnavailable, UnreadableDocument
+from kyrochat.jobs.queue import ClaimedJob, GiveUp, LeaseLost, complete, hold
 from kyrochat.retrieval import repository as index
 from kyrochat.retrieval.chunking import split
 from kyrochat.retrieval.dense import DenseRetrieval
@@ -59,6 +59,10 @@ class Ingestion:
         except LeaseLost:
             await self._delete_late_vectors(job)
             raise
+        except ProviderUnavailable as error:
+            if error.retryable:
+                raise
+            raise GiveUp(error.message) from error
         except UnreadableDocument as error:
             async with self.database.begin([job.workspace_id]) as session:
                 await fail_document(session, self.changes, job, error.message)

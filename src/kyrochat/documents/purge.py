@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.db.changes import Changes, document_topic
 from kyrochat.db.engine import Database
-from kyrochat.db.models import Bot, Document, DocumentDeletion
+from kyrochat.db.models import Bot, Conversation, Document, DocumentDeletion
 from kyrochat.db.states import DocumentDeletionStatus
 from kyrochat.documents import repository
 from kyrochat.documents.storage import FileStore
@@ -18,6 +18,7 @@ from kyrochat.jobs.queue import ClaimedJob, complete
 from kyrochat.retrieval.ports import VectorIndex
 
 BATCH_DOCUMENTS = 50
+BATCH_CONVERSATIONS = 200
 
 
 class StillThere(Exception):
@@ -42,15 +43,17 @@ class DocumentPurge:
         document_id = UUID(job.payload["document_id"])
         prefix = f"{job.workspace_id}/{document_id}/"
         await self.store.delete_prefix(prefix)
+        if await self.store.delete_prefix(prefix):  # deleting once more is the search
+            raise StillThere
         vectors = await self.vectors.delete_document(job.workspace_id, document_id) if self.vectors else 0
         async with self.database.begin([job.workspace_id]) as session:
+            await complete(session, job)
             # The lock waits for an ingestion's step that is under way; the next step finds the tombstone.
             row = await session.exec(select(Document).where(Document.id == document_id).with_for_update())
             document = row.one_or_none()
             chunks = await repository.delete_chunks(session, document_id)
             await repository.delete_versions(session, document_id)
-            # Deleting once more is the search: it says how many files there were.
-            if await repository.count_remains(session, document_id) or await self.store.delete_prefix(prefix):
+            if await repository.count_remains(session, document_id):
                 raise StillThere
             receipt = await repository.deletion(session, document_id, workspaces=[job.workspace_id])
             if receipt is not None:
@@ -58,7 +61,6 @@ class DocumentPurge:
             if document is not None:
                 await session.delete(document)
             await self.changes.announce(session, [document_topic(document_id)])
-            await complete(session, job)
 
 
 async def _verify(session: AsyncSession, receipt: DocumentDeletion, chunks: int, vectors: int) -> None:
@@ -89,9 +91,17 @@ class BotPurge:
             async with self.database.begin([job.workspace_id]) as session:
                 for document in documents:
                     await session.delete(document)
+        while await self._delete_conversations(job.workspace_id, bot_id):
+            continue
         async with self.database.begin([job.workspace_id]) as session:
             await session.exec(delete(Bot).where(col(Bot.id) == bot_id))
             await complete(session, job)
+
+    async def _delete_conversations(self, workspace_id: UUID, bot_id: UUID) -> int:
+        # In batches: all at once would outlast the time that a statement has.
+        async with self.database.begin([workspace_id]) as session:
+            some = select(Conversation.id).where(Conversation.bot_id == bot_id).limit(BATCH_CONVERSATIONS)
+            return (await session.exec(delete(Conversation).where(col(Conversation.id).in_(some)))).rowcount
 
     async def _next_documents(self, workspace_id: UUID, bot_id: UUID) -> Sequence[Document]:
         async with self.database.begin([workspace_id]) as session:

@@ -1,6 +1,7 @@
 """Use cases of documents: adding, reading, following, deleting."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from kyrochat.documents import repository
 from kyrochat.documents.media_types import HEAD_BYTES, detect
 from kyrochat.documents.storage import FileStore
 from kyrochat.errors import Conflict, InvalidInput, NotFound, UnreadableDocument
-from kyrochat.jobs.queue import PURGE_PRIORITY, enqueue
+from kyrochat.jobs.queue import PURGE_ATTEMPTS, PURGE_PRIORITY, enqueue
 from kyrochat.rules import Rules
 
 MAX_TITLE_CHARS = 300
@@ -29,6 +30,8 @@ MAX_TEXT_CHARS = 2_000_000
 
 INGEST = "ingest_document"
 PURGE_DOCUMENT = "purge_document"
+
+log = logging.getLogger(__name__)
 
 
 class SameContent(Conflict):
@@ -124,7 +127,10 @@ class DocumentService:
                 await self._enqueue(session, INGEST, document)
         except BaseException as error:
             # Whatever it was, also the client's leaving: a file without a row would stay for ever.
-            await asyncio.shield(self._delete_unless_stored(bot.workspace_id, document.id))
+            try:
+                await asyncio.shield(self._delete_unless_stored(bot.workspace_id, document.id))
+            except Exception as second:
+                log.warning("The file of a refused document stays (%s)", type(second).__name__)
             if isinstance(error, IntegrityError) and "documents_bot_id_content_hash_key" in str(error.orig):
                 raise SameContent(await self._title_of(bot, document.content_hash)) from error
             raise
@@ -212,7 +218,8 @@ class DocumentService:
             rules.number("end", end, least=start, most=MAX_TEXT_CHARS)
         rules.enforce()
         async with self.database.begin(viewer.workspaces) as session:
-            found = await repository.excerpt(session, document.id, version or document.live_version or 0, start, end)
+            wanted = (document.live_version or 0) if version is None else version
+            found = await repository.excerpt(session, document.id, wanted, start, end)
         if found is None and version is not None:
             raise NotFound("version of the document")
         return found or ""
@@ -262,7 +269,7 @@ class DocumentService:
             kind=kind,
             payload={"document_id": str(document.id), "version": document.version},
             dedupe_key=f"{kind}:{document.id}",
-            priority=PURGE_PRIORITY if kind == PURGE_DOCUMENT else 0,
+            **({"priority": PURGE_PRIORITY, "max_attempts": PURGE_ATTEMPTS} if kind == PURGE_DOCUMENT else {}),
         )
         await self.changes.announce(session, [document_topic(document.id)])
 

@@ -51,6 +51,8 @@ class Conversation(Node):
     async def bot(self, info: Info) -> Annotated["Bot", strawberry.lazy("kyrochat.graphql.bots")]:
         """Load."""
         row = await info.context.bots.load(self.row.bot_id)
+        if row is None:  # deleted in this very moment
+            raise NotFound("bot")
         return cast("Bot", translate(row, info.context))
 
     @strawberry.field(description="Its messages, newest first; `last` begins with the oldest.")

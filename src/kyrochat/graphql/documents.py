@@ -9,6 +9,7 @@ from starlette.datastructures import UploadFile
 from strawberry import UNSET
 
 from kyrochat.db import models
+from kyrochat.errors import NotFound
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.enums import DocumentDeletionStatus, DocumentSource, DocumentStatus
 from kyrochat.graphql.ids import global_id, row_id
@@ -69,6 +70,8 @@ class Document(Node):
     async def bot(self, info: Info) -> Annotated["Bot", strawberry.lazy("kyrochat.graphql.bots")]:
         """Load."""
         row = await info.context.bots.load(self.row.bot_id)
+        if row is None:  # deleted in this very moment
+            raise NotFound("bot")
         return cast("Bot", translate(row, info.context))
 
     @strawberry.field(description="The extracted text that offsets in citations refer to; '' until it is ready.")

@@ -25,6 +25,8 @@ LOST = "The worker was lost while it worked on this."
 MAX_BACKOFF_S = 300.0
 # Who deletes must not wait behind a backlog of uploads.
 PURGE_PRIORITY = 10
+# Whatever is down meanwhile, a purge is tried for days: nobody can ask for it again.
+PURGE_ATTEMPTS = 1_000
 # Whoever stops between taking the claim lock and its commit is disconnected after this, so the others can go on.
 CLAIM_IDLE_MS = 3_000
 # Any fixed number that nothing else locks.
@@ -165,7 +167,7 @@ class Queue:
 
     def backoff(self, attempt: int) -> float:
         """Return how many seconds to wait after `attempt`; spread out, so that jobs that failed together part."""
-        return min(MAX_BACKOFF_S, self.backoff_s * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1)  # noqa: S311
+        return min(MAX_BACKOFF_S, self.backoff_s * 2.0 ** min(attempt - 1, 20)) * random.uniform(0.5, 1)  # noqa: S311
 
     async def fail(
         self, job: ClaimedJob, message: str, retry_in_s: float | None, on_failed: OnFailed, *, lapsed: bool = False

@@ -42,7 +42,10 @@ class Lexicons:
             row = await repository.lexicon(session, bot.id)
             if row is None:
                 return await sample_lexicon(session, bot)
-            version, found = row.version, await asyncio.to_thread(Lexicon.from_bytes, row.frequencies)
+            try:
+                version, found = row.version, await asyncio.to_thread(Lexicon.from_bytes, row.frequencies)
+            except ValueError:  # of another format; the next ingestion stores a new one
+                return await sample_lexicon(session, bot)
         self._cached[bot.id, version] = found
         self._cached.move_to_end((bot.id, version))
         while len(self._cached) > CACHED_LEXICONS:
@@ -63,10 +66,14 @@ class Retriever:
         question = question[:MAX_QUERY_CHARS]
         if self.dense is None:
             return (await self._lexical(bot, question, max(CANDIDATES, limit)))[:limit]
-        lexical, hits = await asyncio.gather(
-            self._lexical(bot, question, max(CANDIDATES, limit)),
-            self.dense.search(bot.workspace_id, bot.id, question),
-        )
+        searching = asyncio.create_task(self.dense.search(bot.workspace_id, bot.id, question))
+        try:
+            lexical = await self._lexical(bot, question, max(CANDIDATES, limit))
+            hits = await searching
+        finally:
+            searching.cancel()
+        if not hits:
+            return lexical[:limit]
         found = {passage.chunk_id: passage for passage in lexical}
         async with self.database.begin([bot.workspace_id]) as session:
             # Only live ones come back, whatever the index still holds.
@@ -81,14 +88,15 @@ class Retriever:
             # One snapshot for all statements: a version that goes live between them would leave hits without passages.
             await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             lexicon = await self.lexicons.of_bot(session, bot)
-            query = encode_query(question, lexicon, bot.language)
+            query = await asyncio.to_thread(encode_query, question, lexicon, bot.language)
             if not query.indices:
                 return []
             hits = await repository.lexical_hits(
                 session, bot.id, to_sparsevec_text(query), encoder_version=ENCODER_VERSION, limit=limit
             )
             found = await repository.passages(session, dict(hits), bot_id=bot.id)
-        return _rerank([found[chunk_id] for chunk_id, _ in hits if chunk_id in found], question, lexicon, bot.language)
+        ranked = [found[chunk_id] for chunk_id, _ in hits if chunk_id in found]
+        return await asyncio.to_thread(_rerank, ranked, question, lexicon, bot.language)
 
 
 def _rerank(passages: Sequence[Passage], question: str, lexicon: Lexicon, language: str) -> list[Passage]:
