@@ -3,9 +3,10 @@
 import asyncio
 import sys
 
-from benchmarks import jobs, retrieval
+from benchmarks import guard, jobs, retrieval
 
 if __name__ == "__main__":
+    guard.main()
     asyncio.run(jobs.main())
     if sys.argv[1:]:
         retrieval.main(sys.argv[1:])

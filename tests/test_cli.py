@@ -140,10 +140,17 @@ def test_migrate_says_where_the_database_is(data_dir: Path) -> None:
 
 
 def test_migrating_to_what_is_no_revision_is_one_line(data_dir: Path) -> None:
-    done = run("migrate", "nothing", "--data-dir", data_dir)
+    done = run("migrate", "nothing", "--yes", "--data-dir", data_dir)
     assert (done.returncode, done.stdout) == (1, "")
     assert "'nothing'" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_going_back_to_an_older_schema_asks_first_and_changes_nothing_without_an_answer(data_dir: Path) -> None:
+    done = run("migrate", "base", "--data-dir", data_dir)
+    assert done.returncode == 1
+    assert "removes tables" in done.stdout + done.stderr
+    assert run("ask", "nobody", "Anything?", "--data-dir", data_dir).stderr.count("no such bot") == 1
 
 
 @pytest.mark.parametrize(

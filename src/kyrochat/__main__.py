@@ -47,10 +47,14 @@ def worker(data_dir: Path | None) -> None:
 
 @main.command()
 @click.argument("revision", default="head")
+@click.option("--yes", is_flag=True, help="Do not ask before going back to an older schema.")
 @data_dir_option
-def migrate(revision: str, data_dir: Path | None) -> None:
-    """Bring the database to the newest schema, or to REVISION ("base" empties it)."""
+def migrate(revision: str, yes: bool, data_dir: Path | None) -> None:
+    """Bring the database to the newest schema, or back to REVISION ("base" removes all tables)."""
     from kyrochat.serving import migrate_to
+
+    if revision != "head" and not yes:
+        click.confirm(f"Going back to {revision!r} removes tables with what they hold. Go on?", abort=True)
 
     _run(lambda settings: migrate_to(settings, revision), data_dir=data_dir)
     click.echo(f"The database is at {revision}.")
@@ -113,7 +117,10 @@ def _settings(options: dict[str, Any]) -> "Settings":
     try:
         return Settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
-        problems = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
+        problems = "; ".join(
+            f"KYROCHAT_{str(problem['loc'][0]).removeprefix('KYROCHAT_').upper()}: {problem['msg']}"
+            for problem in error.errors()
+        )
         raise click.ClickException(f"A setting is wrong: {problems}") from error
 
 

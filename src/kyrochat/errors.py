@@ -50,7 +50,7 @@ class InvalidInput(KyroError):
     """One or more input fields break a rule."""
 
     def __init__(self, issues: Sequence[Issue]) -> None:
-        super().__init__(" ".join(issue.message for issue in issues))
+        super().__init__(" ".join(f"{'.'.join(issue.path)}: {issue.message}" for issue in issues))
         self.issues = tuple(issues)
 
     @classmethod

@@ -33,6 +33,9 @@ class Dictated:
 
     name = "dictated"
 
+    def model_of(self, wanted: str) -> str:
+        return wanted or self.name
+
     async def stream(self, prompt: Prompt) -> AsyncGenerator[ModelEvent, None]:
         lines = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)

@@ -37,6 +37,9 @@ class ScriptedModel:
     def name(self) -> str:
         return "scripted"
 
+    def model_of(self, wanted: str) -> str:
+        return wanted or self.name
+
     async def stream(self, prompt: Prompt) -> AsyncGenerator[ModelEvent, None]:
         self.prompts.append(prompt)
         self.open_streams += 1

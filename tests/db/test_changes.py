@@ -96,6 +96,21 @@ async def test_more_topics_than_a_notification_holds_ring_each_of_them_and_nothi
         assert not await unrelated.wait(0)
 
 
+@pytest.mark.parametrize("topic", [answer_topic, ended_topic, document_topic])
+async def test_as_many_topics_as_allowed_fit_into_one_notification(
+    changes: Changes, database: Database, topic: object
+) -> None:
+    assert callable(topic)
+    await listens(changes, database)
+    topics = [topic(UUID(int=number)) for number in range(MAX_TOPICS)]
+    with changes.watch(topics[-1]) as last, changes.watch("unrelated") as unrelated:
+        async with database.begin() as session:
+            await changes.announce(session, topics)
+
+        assert await last.wait(PATIENCE_S)
+        assert not await unrelated.wait(SHORT_S)
+
+
 async def test_a_broken_listening_connection_rings_everything_and_hears_again(
     changes: Changes, database: Database, elsewhere: Database
 ) -> None:

@@ -158,7 +158,7 @@ class ChatService(ConversationReader):
                 position=position + 2,
                 role=MessageRole.ASSISTANT,
                 status=MessageStatus.STREAMING,
-                model=bot.model or self.running.answerer.model.name,
+                model=self.running.answerer.model.model_of(bot.model),
             )
             session.add(answer)
             await repository.add_lease(session, answer, token, self.running.lease)

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import URL, text
+from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -87,6 +87,8 @@ async def refuse_to_bypass(database: Database) -> None:
 async def _wait_until_reachable(url: str) -> None:
     try:
         engine = create_async_engine(asyncpg_url(url), poolclass=NullPool, connect_args={"timeout": 5})
+        if not make_url(url).drivername.startswith("postgres"):
+            raise ValueError("not PostgreSQL")
     except (ArgumentError, ValueError) as error:
         raise ConfigurationError(
             "KYROCHAT_DATABASE_URL is no URL of a database. It looks like postgresql://user:password@host:5432/name."

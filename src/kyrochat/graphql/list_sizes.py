@@ -49,15 +49,25 @@ def items(node: FieldNode, definition: GraphQLField, values: Variables) -> int:
     return MAX_PAGE_SIZE if "first" in definition.args else LIST_ITEMS
 
 
+def longest_list(variables: Variables) -> int:
+    """Return how many items the longest list in the variables has."""
+    longest, remaining = 0, list(variables.values())
+    while remaining:
+        value = remaining.pop()
+        if isinstance(value, list):
+            longest = max(longest, len(value))
+            remaining.extend(value)
+        elif isinstance(value, dict):
+            remaining.extend(value.values())
+    return longest
+
+
 def _value(literal: ValueNode | None, argument: GraphQLArgument, values: Variables) -> object:
     """Return the value of an argument, or None. The items of lists are good for counting only."""
-    if isinstance(literal, VariableNode):
-        # A variable without a value is an argument that was left out.
-        value = values.get(literal.name.value, Undefined)
-    else:
-        value = Undefined if literal is None else literal
-    if value is Undefined:
-        return None if argument.default_value is Undefined else argument.default_value
+    # A variable without a value is an argument that was left out.
+    value = values.get(literal.name.value, Undefined) if isinstance(literal, VariableNode) else literal
+    if literal is None or value is Undefined:
+        value = _default(argument)
     match value:
         case IntValueNode():
             # Python refuses to read thousands of digits.
@@ -68,6 +78,13 @@ def _value(literal: ValueNode | None, argument: GraphQLArgument, values: Variabl
             return None
         case _:
             return value
+
+
+def _default(argument: GraphQLArgument) -> object:
+    # graphql-core has an old and a new way to say it: Strawberry uses one, its own builder of schemas the other.
+    if argument.default is not None:
+        return argument.default.literal or argument.default.value
+    return None if argument.default_value is Undefined else argument.default_value
 
 
 def _page_size(value: object) -> int:

@@ -14,6 +14,7 @@ from kyrochat.graphql.chat import ChatMutation, ChatQuery, ChatSubscription, Con
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.documents import Document, DocumentMutation, DocumentQuery, DocumentSubscription
 from kyrochat.graphql.ids import split_id
+from kyrochat.graphql.limits import CostGuard
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.problems import EXCEPTION_HANDLERS
 from kyrochat.graphql.translate import translate
@@ -108,6 +109,7 @@ def build_schema() -> KyroSchema:
         Subscription,
         types=[User, Workspace, Bot, Document, Conversation, Message],
         exception_handlers=EXCEPTION_HANDLERS,
+        extensions=[CostGuard],
     )
 
 

@@ -78,6 +78,10 @@ class GeminiModel:
         """The default model's name."""
         return self.default_model
 
+    def model_of(self, wanted: str) -> str:
+        """Return the model that a bot asks for, or the default one."""
+        return wanted or self.default_model
+
     async def stream(self, prompt: Prompt) -> AsyncGenerator[ModelEvent, None]:
         """Yield TextPiece in order, then one Finished. Closing the generator closes the HTTP request.
 

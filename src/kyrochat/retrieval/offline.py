@@ -42,6 +42,11 @@ class ExtractiveModel:
 
     name: str = "offline-extractive"
 
+    def model_of(self, wanted: str) -> str:
+        """Return our own name: whatever a bot asks for, it is quoted here."""
+        del wanted
+        return self.name
+
     async def stream(self, prompt: Prompt) -> AsyncGenerator[ModelEvent, None]:
         """Yield the answer a few words at a time, then Finished with white-space separated words as tokens."""
         grounded: bool | None = None

@@ -17,6 +17,10 @@ class AnswerModel(Protocol):
         """What `Message.model` shows for an answer written by the default model."""
         ...
 
+    def model_of(self, wanted: str) -> str:
+        """Return what `Message.model` shows for a bot that asks for the model `wanted`, '' for none."""
+        ...
+
     def stream(self, prompt: Prompt) -> AsyncGenerator[ModelEvent, None]:
         """Yield TextPiece in order, then one Finished. Closing the generator ends the provider's request.
 
