@@ -4,13 +4,16 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from graphql import ASTValidationRule, DocumentNode, GraphQLError, OperationDefinitionNode, parse
+from graphql import ASTValidationRule, DocumentNode, GraphQLError, OperationDefinitionNode, parse, validate
 from strawberry.extensions import SchemaExtension
-from strawberry.schema.schema import validate_document
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
-# Validation is quadratic in places: so many tokens cost it 0.2 s at worst, and 4,000 a whole second.
+# Validation is quadratic in places: the cost guard refuses what would take it long, this bounds what gets that far.
 MAX_TOKENS = 2_000
+# Each error costs time and repeats names of the client's: nobody reads more of them.
+MAX_ERRORS = 20
 # A parsed document takes about 200 bytes of memory per character: 256 Ki characters are some 50 MB.
 MAX_CACHED_CHARS = 256 * 1024
 MAX_CACHED_DOCUMENT_CHARS = 16 * 1024
@@ -84,7 +87,8 @@ class _CachedDocument(SchemaExtension):
         if entry is not None and is_ours and context.pre_execution_errors is None:
             if entry.errors is None or entry.rules != context.validation_rules:
                 entry.rules = context.validation_rules
-                entry.errors = validate_document(context.schema._schema, entry.document, entry.rules)
+                rules = (*entry.rules, MaybeNullValidationRule, OneOfInputValidationRule)
+                entry.errors = validate(context.schema._schema, entry.document, rules, max_errors=MAX_ERRORS)
                 for error in entry.errors:
                     # Marked here: later they look just like errors in the values of variables.
                     error.extensions = {"code": VALIDATION_FAILED, **(error.extensions or {})}
