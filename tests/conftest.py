@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from kyrochat.db.changes import Changes
@@ -54,13 +54,18 @@ async def urls(postgres: EmbeddedPostgres, template: str) -> AsyncGenerator[Data
         await connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
     yield DatabaseUrls(*(_named(url, name) for url in (postgres.urls.owner, postgres.urls.app, postgres.urls.worker)))
     async with admin.connect() as connection:
-        try:
-            await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        except DBAPIError as error:
-            # Autovacuum is at work in it, and only a superuser may end that. The cluster goes with the run anyway.
-            if "terminate process" not in str(error.orig):
-                raise
+        await drop_database(connection, name)
     await admin.dispose()
+
+
+async def drop_database(connection: AsyncConnection, name: str) -> None:
+    """Drop a test's database, whoever is connected to it."""
+    try:
+        await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    except DBAPIError as error:
+        # Autovacuum is at work in it, and only a superuser may end that. The cluster goes with the run anyway.
+        if "terminate process" not in str(error.orig):
+            raise
 
 
 def _named(url: str, database: str) -> str:

@@ -16,6 +16,7 @@ from kyrochat.db.embedded import DatabaseUrls, EmbeddedPostgres
 from kyrochat.db.engine import Database, asyncpg_url
 from kyrochat.db.migrate import _run, check, migrate, migrations_dir, newest_revision
 from kyrochat.errors import ConfigurationError
+from tests.conftest import drop_database
 from tests.factories import make_bot, make_document, make_viewer
 
 _numbers = count(1)
@@ -31,7 +32,7 @@ async def bare_url(postgres: EmbeddedPostgres) -> AsyncGenerator[str, None]:
         await connection.execute(text(f"CREATE DATABASE {name} STRATEGY file_copy"))
     yield url.set(database=name).render_as_string(hide_password=False)
     async with admin.connect() as connection:
-        await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        await drop_database(connection, name)
     await admin.dispose()
 
 
