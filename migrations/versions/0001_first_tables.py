@@ -103,7 +103,6 @@ CREATE TABLE user_sessions (
     id UUID NOT NULL,
     user_id UUID NOT NULL,
     refresh_hash BYTEA NOT NULL,
-    previous_hash BYTEA,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
     revoked_at TIMESTAMP WITH TIME ZONE,
@@ -112,8 +111,16 @@ CREATE TABLE user_sessions (
     FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
 );
 
-CREATE INDEX user_sessions_previous_hash_idx ON user_sessions (previous_hash);
 CREATE INDEX user_sessions_user_id_idx ON user_sessions (user_id);
+
+CREATE TABLE used_refresh_tokens (
+    token_hash BYTEA NOT NULL,
+    session_id UUID NOT NULL,
+    PRIMARY KEY (token_hash),
+    FOREIGN KEY(session_id) REFERENCES user_sessions (id) ON DELETE CASCADE
+);
+
+CREATE INDEX used_refresh_tokens_session_id_idx ON used_refresh_tokens (session_id);
 
 CREATE TABLE workspace_members (
     workspace_id UUID NOT NULL,
@@ -316,6 +323,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute(
         "DROP TABLE citations, chunk_lex, answer_leases, answer_events, messages, document_versions, chunks, "
-        "documents, conversations, bot_lexicons, workspace_members, user_sessions, jobs, "
+        "documents, conversations, bot_lexicons, workspace_members, used_refresh_tokens, user_sessions, jobs, "
         "document_deletions, bots, workspaces, users"
     )

@@ -38,7 +38,6 @@ async def test_a_refresh_gives_new_tokens_of_the_same_session(
     assert refreshed.refresh_token.startswith(REFRESH_PREFIX)
     assert (after.id, after.expires_at, after.revoked_at) == (before.id, before.expires_at, None)
     assert after.refresh_hash == refresh_hash(refreshed.refresh_token)
-    assert after.previous_hash == refresh_hash(signed_in.refresh_token)
     assert (await accounts.viewer_of_token(refreshed.access_token)).session_id == before.id
 
 
@@ -69,6 +68,22 @@ async def test_a_token_that_is_used_again_ends_the_session_for_whoever_has_it(
     assert await accounts.refresh(other_device.refresh_token)
 
 
+async def test_a_stolen_token_is_noticed_however_often_the_thief_has_refreshed(
+    accounts: AccountService, signed_in: SignedIn
+) -> None:
+    thief = await accounts.refresh(signed_in.refresh_token)
+    for _ in range(3):
+        thief = await accounts.refresh(thief.refresh_token)
+
+    with pytest.raises(InvalidCredentials):
+        await accounts.refresh(signed_in.refresh_token)
+
+    with pytest.raises(InvalidCredentials):
+        await accounts.refresh(thief.refresh_token)
+    with pytest.raises(Unauthenticated):
+        await accounts.viewer_of_token(thief.access_token)
+
+
 async def test_of_twenty_refreshes_at_once_at_most_one_wins_and_the_session_is_of_one_mind(
     accounts: AccountService, database: Database, signed_in: SignedIn
 ) -> None:
@@ -78,7 +93,6 @@ async def test_of_twenty_refreshes_at_once_at_most_one_wins_and_the_session_is_o
     assert [type(end) for end in ends if end not in winners] == [InvalidCredentials] * 19
     row = await session_row(database)
     assert row.refresh_hash == refresh_hash(winners[0].refresh_token)
-    assert row.previous_hash == refresh_hash(signed_in.refresh_token)
     # Nineteen uses of a used token look like a thief's: nobody goes on.
     assert row.revoked_at is not None
     with pytest.raises(InvalidCredentials):

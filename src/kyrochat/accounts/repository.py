@@ -8,7 +8,7 @@ from sqlalchemy import func, text
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from kyrochat.db.models import User, UserSession, Workspace, WorkspaceMember
+from kyrochat.db.models import UsedRefreshToken, User, UserSession, Workspace, WorkspaceMember
 
 # Any fixed number: registrations wait for each other while it is open who becomes the admin.
 _FIRST_ADMIN_LOCK = 0x6B797266
@@ -57,13 +57,14 @@ async def live_session(session: AsyncSession, session_id: UUID, user_id: UUID) -
 
 
 async def lock_session_by_hash(session: AsyncSession, token_hash: bytes) -> UserSession | None:
-    """Return the session whose current or previous refresh token this is, locked for its rotation."""
-    query = (
-        select(UserSession)
-        .where((UserSession.refresh_hash == token_hash) | (UserSession.previous_hash == token_hash))
-        .with_for_update()
-    )
-    return (await session.exec(query)).first()
+    """Return the session whose refresh token this is, or once was, locked for its rotation."""
+    used = select(UsedRefreshToken.session_id).where(UsedRefreshToken.token_hash == token_hash)
+    owner = select(UserSession.id).where((col(UserSession.refresh_hash) == token_hash) | col(UserSession.id).in_(used))
+    session_id = (await session.exec(owner)).first()
+    if session_id is None:
+        return None
+    # By its id: whoever waits for the lock must find it, although the token was used up meanwhile.
+    return (await session.exec(select(UserSession).where(UserSession.id == session_id).with_for_update())).one_or_none()
 
 
 async def revoke(session: AsyncSession, session_id: UUID, at: datetime) -> bool:

@@ -14,7 +14,7 @@ from kyrochat.accounts.passwords import MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, 
 from kyrochat.accounts.tokens import Tokens, new_refresh_token, refresh_hash
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.engine import Database
-from kyrochat.db.models import User, UserSession, Workspace, WorkspaceMember
+from kyrochat.db.models import UsedRefreshToken, User, UserSession, Workspace, WorkspaceMember
 from kyrochat.db.states import WorkspaceRole
 from kyrochat.errors import Conflict, Forbidden, InvalidCredentials, InvalidInput, NotFound, Unauthenticated
 from kyrochat.rules import Rules
@@ -136,10 +136,11 @@ class AccountService:
             if row is not None and row.refresh_hash == given and row.revoked_at is None and row.expires_at > now:
                 (user,) = await repository.users_by_id(session, [row.user_id])
                 token = new_refresh_token()
-                row.previous_hash, row.refresh_hash = given, refresh_hash(token)
+                row.refresh_hash = refresh_hash(token)
+                session.add(UsedRefreshToken(token_hash=given, session_id=row.id))
                 session.add(row)
                 return self._signed_in(user, row.id, token)
-            if row is not None and row.previous_hash == given:
+            if row is not None:
                 await repository.revoke(session, row.id, now)
         raise InvalidCredentials("The refresh token is not valid any more. Sign in again.")
 

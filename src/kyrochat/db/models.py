@@ -58,22 +58,30 @@ class User(SQLModel, table=True):
 
 
 class UserSession(SQLModel, table=True):
-    """A sign-in. Only hashes of its current and previous refresh token are stored."""
+    """A sign-in. Only the hash of its current refresh token is stored."""
 
     __tablename__ = "user_sessions"
     __table_args__ = (
         UniqueConstraint("refresh_hash", name="user_sessions_refresh_hash_key"),
-        Index("user_sessions_previous_hash_idx", "previous_hash"),
         Index("user_sessions_user_id_idx", "user_id"),
     )
 
     id: UUID = key()
     user_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False))
     refresh_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    previous_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     created_at: datetime = now()
     expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
     revoked_at: datetime | None = moment()
+
+
+class UsedRefreshToken(SQLModel, table=True):
+    """The hash of a refresh token that was exchanged. Whoever brings it again is not the only one who has it."""
+
+    __tablename__ = "used_refresh_tokens"
+    __table_args__ = (Index("used_refresh_tokens_session_id_idx", "session_id"),)
+
+    token_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    session_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("user_sessions.id", ondelete="CASCADE"), nullable=False))
 
 
 class Workspace(SQLModel, table=True):
