@@ -19,7 +19,8 @@ from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import Bot, Document, DocumentDeletion
 from kyrochat.db.states import DocumentSource, DocumentStatus
 from kyrochat.documents import repository
-from kyrochat.documents.media_types import HEAD_BYTES, detect
+from kyrochat.documents.incoming import once, peek, safe_name
+from kyrochat.documents.media_types import detect
 from kyrochat.documents.storage import FileStore
 from kyrochat.errors import Conflict, InvalidInput, NotFound, UnreadableDocument
 from kyrochat.jobs.queue import PURGE_ATTEMPTS, PURGE_PRIORITY, enqueue
@@ -73,7 +74,7 @@ class DocumentService:
         if not 1 <= len(body.strip()) <= MAX_TEXT_CHARS:
             rules.add("text", f"A text has 1 to {MAX_TEXT_CHARS:,} characters that are not white space.")
         rules.enforce()
-        return await self._add(viewer, bot_id, title, DocumentSource.TEXT, "text/plain", _once(body.encode()))
+        return await self._add(viewer, bot_id, title, DocumentSource.TEXT, "text/plain", once(body.encode()))
 
     async def add_file(
         self, viewer: Viewer, bot_id: UUID, filename: str | None, title: str | None, content: AsyncIterator[bytes]
@@ -85,9 +86,9 @@ class DocumentService:
             NotFound, Forbidden, SameContent: as for `add_text`.
         """
         rules = Rules()
-        title = rules.text("title", title or _safe_name(filename) or "Untitled", max_chars=MAX_TITLE_CHARS, min_chars=1)
+        title = rules.text("title", title or safe_name(filename) or "Untitled", max_chars=MAX_TITLE_CHARS, min_chars=1)
         rules.enforce()
-        head, content = await _peek(content)
+        head, content = await peek(content)
         try:
             media_type = detect(head, filename)
         except UnreadableDocument as error:
@@ -277,29 +278,3 @@ class DocumentService:
         async with self.database.begin([bot.workspace_id]) as session:
             document = await repository.by_content(session, bot.id, content_hash)
         return document.title if document else "that was deleted just now"
-
-
-def _safe_name(filename: str | None) -> str:
-    """Return the last part of a file name, without control characters; it is shown, never opened."""
-    last = (filename or "").replace("\\", "/").rpartition("/")[2]
-    return "".join(character for character in last if character.isprintable()).strip()[:MAX_TITLE_CHARS]
-
-
-async def _once(data: bytes) -> AsyncGenerator[bytes, None]:
-    yield data
-
-
-async def _peek(content: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
-    """Return the first bytes, and an iterator over all of them."""
-    head = b""
-    async for piece in content:
-        head += piece
-        if len(head) >= HEAD_BYTES:
-            break
-
-    async def whole() -> AsyncGenerator[bytes, None]:
-        yield head
-        async for piece in content:
-            yield piece
-
-    return head[:HEAD_BYTES], whole()
