@@ -7,7 +7,7 @@ and only one can.
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlmodel import select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.chat import log_repository as rows
@@ -72,7 +72,7 @@ async def end_answer(
 async def _add_citations(session: AsyncSession, message: Message, quotes: list[Quote]) -> None:
     # A document may have been purged while the answer was written: its quote stays, without the link.
     known = {quote.document_id for quote in quotes}
-    query = select(Document.id).where(Document.id.in_(known)).with_for_update(key_share=True, read=True)  # type: ignore[attr-defined]
+    query = select(Document.id).where(col(Document.id).in_(known)).with_for_update(key_share=True, read=True)
     existing = set(await session.exec(query)) if known else set()
     session.add_all(
         Citation(

@@ -1,6 +1,7 @@
 """Brings a database to the newest schema. Alembic is imported only when there is something to do."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
@@ -9,6 +10,9 @@ from sqlalchemy.pool import NullPool
 
 from kyrochat.db.engine import asyncpg_url
 from kyrochat.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 # Any fixed number: whoever holds it is the one that migrates.
 _LOCK_KEY = 0x6B79726F
@@ -70,7 +74,7 @@ async def _revision(connection: AsyncConnection) -> str | None:
         return None  # no such table: a new database
 
 
-def _config(connection: Connection):  # type: ignore[no-untyped-def]
+def _config(connection: Connection) -> "Config":
     from alembic.config import Config
 
     config = Config(attributes={"connection": connection})

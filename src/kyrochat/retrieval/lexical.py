@@ -4,7 +4,6 @@ A chunk's vector holds the term-frequency half of BM25 and a question's vector t
 index of sparse vectors) ranks by BM25 without knowing any statistics.
 """
 
-import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from zlib import crc32
@@ -15,7 +14,7 @@ from kyrochat.retrieval.tokens import tokenize
 from kyrochat.retrieval.types import SparseVector
 
 ENCODER_VERSION = 1
-"""Stored with every bot: vectors of two versions are never compared, a new version means encoding anew."""
+"""Stored with every vector: those of two versions are never compared, a new version means encoding anew."""
 
 DIMENSIONS = 1_000_000_000
 """Dimensions of the vectors, the most that pgvector's sparsevec takes; terms are hashed into them."""
@@ -38,7 +37,6 @@ __all__ = [
     "encode_chunk",
     "encode_query",
     "encode_tokens",
-    "to_sparsevec_binary",
     "to_sparsevec_text",
     "tokenize",
 ]
@@ -86,12 +84,6 @@ def to_sparsevec_text(vector: SparseVector) -> str:
     """Return the vector as PostgreSQL reads it: `{1:0.5,7:1.2}/1000000000`, indices from 1."""
     pairs = ",".join(f"{i}:{value:.6g}" for i, value in zip(vector.indices, vector.values, strict=True))
     return f"{{{pairs}}}/{DIMENSIONS}"
-
-
-def to_sparsevec_binary(vector: SparseVector) -> bytes:
-    """Return the vector in PostgreSQL's binary form, for COPY: big-endian, and here indices count from 0."""
-    count = len(vector.indices)
-    return struct.pack(f">3i{count}i{count}f", DIMENSIONS, count, 0, *(i - 1 for i in vector.indices), *vector.values)
 
 
 def _vector(weights: Mapping[str, float]) -> SparseVector:
