@@ -15,7 +15,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 		{ echo "KyroChat needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12 ..."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing KyroChat and its pinned dependencies into $(VENV) ..." >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -26,7 +26,7 @@ test: $(STAMP)  ## Run the tests (they bring their own PostgreSQL)
 	$(BIN)/python -m pytest
 
 browser: $(STAMP)  ## Run the tests in a real browser (needs chromium on the machine)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/browser.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/browser.txt
 	$(BIN)/python -m pytest tests/browser
 
 lint: $(STAMP)  ## Check format and style
