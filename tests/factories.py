@@ -28,8 +28,8 @@ async def make_viewer(database: Database, email: str = "ada@example.com") -> Vie
 
 async def make_bot(database: Database, viewer: Viewer, name: str = "Librarian", **fields: Any) -> Bot:
     """A bot in the viewer's personal workspace; `fields` are columns of `Bot`."""
-    async with database.begin([viewer.personal_workspace_id]) as session:
-        bot = Bot(workspace_id=viewer.personal_workspace_id, name=name, **fields)
+    async with database.begin([viewer.default_workspace_id]) as session:
+        bot = Bot(workspace_id=viewer.default_workspace_id, name=name, **fields)
         session.add(bot)
         await session.flush()
         await session.refresh(bot)

@@ -13,14 +13,18 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
+from strawberry.http.websocket_origin import is_same_origin
 
 from kyrochat.accounts.passwords import Passwords
+from kyrochat.accounts.presence import Presences
+from kyrochat.accounts.principals import Principals
 from kyrochat.accounts.service import AccountService
 from kyrochat.accounts.tokens import Tokens
+from kyrochat.accounts.viewer import Client
 from kyrochat.bots.service import PURGE_BOT, BotService
 from kyrochat.chat.answer import Answerer
 from kyrochat.chat.log import AnswerLog
@@ -34,7 +38,7 @@ from kyrochat.documents.ingest import Ingestion, fail_document
 from kyrochat.documents.purge import BotPurge, DocumentPurge
 from kyrochat.documents.service import INGEST, PURGE_DOCUMENT, DocumentService
 from kyrochat.documents.storage import FileStore, open_store
-from kyrochat.errors import KyroError, Unauthenticated
+from kyrochat.errors import KyroError
 from kyrochat.graphql.context import Context, Services
 from kyrochat.graphql.pages import page_routes
 from kyrochat.graphql.schema import build_schema
@@ -49,6 +53,7 @@ from kyrochat.settings import Settings, signing_secret
 
 # Jobs get this long to end by themselves at shutdown; then they are given back, without a charge.
 WORKER_GRACE_S = 15.0
+MAX_USER_AGENT_CHARS = 300
 # What a multipart request is longer than its file.
 MULTIPART_ENVELOPE_BYTES = 512 * 1024
 
@@ -87,6 +92,9 @@ async def running(
         await stack.enter_async_context(answers.alive())
         if settings.workers:
             await stack.enter_async_context(working(settings.workers, access, changes, store, dense))
+        tokens = Tokens(signing_secret(settings))
+        presences = Presences(database, changes)
+        await stack.enter_async_context(presences.watched())
         is_offline = isinstance(model, ExtractiveModel)
         log.info("Answers come from %s%s", model.name, ": offline mode, they quote the documents" if is_offline else "")
         yield Runtime(
@@ -94,10 +102,12 @@ async def running(
                 accounts=AccountService(
                     database,
                     passwords,
-                    Tokens(signing_secret(settings)),
+                    tokens,
                     settings.registration,
                     setup_code=None if settings.is_loopback else secrets.token_hex(5),
                 ),
+                principals=Principals(database, tokens),
+                presences=presences,
                 bots=BotService(database, changes),
                 documents=DocumentService(database, changes, store, settings.max_upload_bytes),
                 chat=ChatService(database, changes, answers),
@@ -204,19 +214,28 @@ class KyroApp:
             yield
 
     async def _context(self, connection: Request | WebSocket, params: Mapping[str, object]) -> Context:
-        services = self.runtime.services
+        services, client = self.runtime.services, _client(connection)
         header = authorization(connection, params)
         if header is None:
-            return Context(services)
-        scheme, _, token = header.partition(" ")
+            return Context(services, client=client)
         try:
-            if scheme.lower() != "bearer":
-                raise Unauthenticated("Send `Authorization: Bearer <accessToken>`.")
-            return Context(services, await services.accounts.viewer_of_token(token.strip()))
+            viewer = await services.principals.load(header, client, _foreign_origin(connection))
+            return Context(services, viewer, client=client)
         except KyroError as error:
             # Kept until somebody asks for the viewer: signing in works with an old token at hand.
-            return Context(services, refusal=error)
+            return Context(services, refusal=error, client=client)
 
     async def _check_database(self) -> None:
         async with self.runtime.database.begin() as session:
             await (await session.connection()).execute(text("SELECT 1"))
+
+
+def _client(connection: HTTPConnection) -> Client:
+    address = connection.client.host if connection.client else ""
+    return Client(address, connection.headers.get("user-agent", "")[:MAX_USER_AGENT_CHARS])
+
+
+def _foreign_origin(connection: HTTPConnection) -> str | None:
+    """Return the origin of the page that a browser is on, unless it is a page of ours."""
+    origin = connection.headers.get("origin")
+    return None if origin is None or is_same_origin(origin, connection.headers.get("host")) else origin

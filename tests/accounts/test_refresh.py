@@ -7,10 +7,11 @@ import pytest
 from sqlmodel import select
 
 from kyrochat.accounts.service import AccountService, SignedIn
-from kyrochat.accounts.tokens import REFRESH_PREFIX, refresh_hash
+from kyrochat.accounts.tokens import REFRESH_PREFIX, secret_hash
 from kyrochat.db.engine import Database
 from kyrochat.db.models import UserSession
 from kyrochat.errors import InvalidCredentials, Unauthenticated
+from tests.accounts.conftest import viewer_of
 
 PASSWORD = "correct horse battery"
 
@@ -37,8 +38,8 @@ async def test_a_refresh_gives_new_tokens_of_the_same_session(
     assert refreshed.refresh_token != signed_in.refresh_token
     assert refreshed.refresh_token.startswith(REFRESH_PREFIX)
     assert (after.id, after.expires_at, after.revoked_at) == (before.id, before.expires_at, None)
-    assert after.refresh_hash == refresh_hash(refreshed.refresh_token)
-    assert (await accounts.viewer_of_token(refreshed.access_token)).session_id == before.id
+    assert after.refresh_hash == secret_hash(refreshed.refresh_token)
+    assert (await viewer_of(accounts, refreshed.access_token)).session_id == before.id
 
 
 async def test_tokens_are_not_stored(database: Database, signed_in: SignedIn) -> None:
@@ -63,7 +64,7 @@ async def test_a_token_that_is_used_again_ends_the_session_for_whoever_has_it(
         await accounts.refresh(newest.refresh_token)
     for token in (signed_in.access_token, newest.access_token):
         with pytest.raises(Unauthenticated):
-            await accounts.viewer_of_token(token)
+            await viewer_of(accounts, token)
     # The other device keeps its session.
     assert await accounts.refresh(other_device.refresh_token)
 
@@ -81,7 +82,7 @@ async def test_a_stolen_token_is_noticed_however_often_the_thief_has_refreshed(
     with pytest.raises(InvalidCredentials):
         await accounts.refresh(thief.refresh_token)
     with pytest.raises(Unauthenticated):
-        await accounts.viewer_of_token(thief.access_token)
+        await viewer_of(accounts, thief.access_token)
 
 
 async def test_of_twenty_refreshes_at_once_at_most_one_wins_and_the_session_is_of_one_mind(
@@ -92,7 +93,7 @@ async def test_of_twenty_refreshes_at_once_at_most_one_wins_and_the_session_is_o
     winners = [end for end in ends if isinstance(end, SignedIn)]
     assert [type(end) for end in ends if end not in winners] == [InvalidCredentials] * 19
     row = await session_row(database)
-    assert row.refresh_hash == refresh_hash(winners[0].refresh_token)
+    assert row.refresh_hash == secret_hash(winners[0].refresh_token)
     # Nineteen uses of a used token look like a thief's: nobody goes on.
     assert row.revoked_at is not None
     with pytest.raises(InvalidCredentials):
@@ -117,7 +118,7 @@ async def test_an_access_token_is_no_refresh_token_nor_the_other_way_round(
     with pytest.raises(InvalidCredentials):
         await accounts.refresh(signed_in.access_token)
     with pytest.raises(Unauthenticated):
-        await accounts.viewer_of_token(signed_in.refresh_token)
+        await viewer_of(accounts, signed_in.refresh_token)
 
     assert await accounts.refresh(signed_in.refresh_token)
 
@@ -133,4 +134,4 @@ async def test_a_session_ends_after_its_lifetime_however_often_it_was_refreshed(
     with pytest.raises(InvalidCredentials):
         await accounts.refresh(signed_in.refresh_token)
     with pytest.raises(Unauthenticated):
-        await accounts.viewer_of_token(signed_in.access_token)
+        await viewer_of(accounts, signed_in.access_token)

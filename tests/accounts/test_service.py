@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import func
 from sqlmodel import col, select
 
+from kyrochat.accounts.permissions import Act
 from kyrochat.accounts.service import AccountService, EmailTaken, SignedIn
-from kyrochat.accounts.viewer import Viewer
+from kyrochat.accounts.viewer import Client, Viewer
 from kyrochat.db.columns import new_id
 from kyrochat.db.engine import Database
 from kyrochat.db.models import User, UserSession, Workspace, WorkspaceMember
@@ -23,7 +24,7 @@ from kyrochat.errors import (
     Unauthenticated,
 )
 from kyrochat.settings import Registration
-from tests.accounts.conftest import CountingHasher
+from tests.accounts.conftest import CountingHasher, viewer_of
 
 PASSWORD = "correct horse battery"
 
@@ -41,9 +42,17 @@ async def test_a_registration_makes_a_user_with_a_workspace_of_his_own_and_signs
     user = signed_in.user
     assert (user.email, user.name, user.is_admin) == ("ada@example.com", "Ada", True)
     assert PASSWORD not in user.password_hash
-    viewer = await accounts.viewer_of_token(signed_in.access_token)
+    viewer = await viewer_of(accounts, signed_in.access_token)
     [workspace] = await accounts.workspaces(viewer)
-    assert viewer == Viewer(user.id, viewer.session_id, {workspace.id: WorkspaceRole.OWNER}, workspace.id)
+    assert viewer == Viewer(
+        user.id,
+        viewer.session_id,
+        {workspace.id: WorkspaceRole.OWNER},
+        workspace.id,
+        is_admin=True,
+        client=Client("192.0.2.1", "test"),
+        expires_at=signed_in.expires_at,
+    )
     assert workspace.name == "Ada's workspace"
     assert await accounts.me(viewer) == user
     assert await count(database, UserSession) == 1
@@ -180,16 +189,16 @@ async def test_a_wrong_password_and_an_unknown_address_are_told_alike_and_cost_a
 async def test_signing_out_ends_this_session_and_no_other(accounts: AccountService) -> None:
     first = await accounts.register("ada@example.com", PASSWORD)
     second = await accounts.login("ada@example.com", PASSWORD)
-    viewer = await accounts.viewer_of_token(first.access_token)
+    viewer = await viewer_of(accounts, first.access_token)
 
     assert await accounts.logout(viewer)
     assert not await accounts.logout(viewer)
 
     with pytest.raises(Unauthenticated, match="ended"):
-        await accounts.viewer_of_token(first.access_token)
+        await viewer_of(accounts, first.access_token)
     with pytest.raises(InvalidCredentials):
         await accounts.refresh(first.refresh_token)
-    assert (await accounts.viewer_of_token(second.access_token)).user_id == first.user.id
+    assert (await viewer_of(accounts, second.access_token)).user_id == first.user.id
     assert isinstance(await accounts.refresh(second.refresh_token), SignedIn)
 
 
@@ -208,13 +217,13 @@ async def test_an_operator_at_the_command_line_has_no_session_to_end(accounts: A
 
 async def test_a_deleted_user_is_nobody_at_once(accounts: AccountService, database: Database) -> None:
     signed_in = await accounts.register("ada@example.com", PASSWORD)
-    viewer = await accounts.viewer_of_token(signed_in.access_token)
+    viewer = await viewer_of(accounts, signed_in.access_token)
     async with database.begin() as session:
         await session.delete(await session.get(User, viewer.user_id))
 
     refusals: list[type[KyroError]] = []
     for attempt in (
-        accounts.viewer_of_token(signed_in.access_token),
+        viewer_of(accounts, signed_in.access_token),
         accounts.me(viewer),
         accounts.refresh(signed_in.refresh_token),
         accounts.login("ada@example.com", PASSWORD),
@@ -230,26 +239,28 @@ async def test_a_viewer_is_what_his_memberships_say_and_works_in_them_only(
     accounts: AccountService, database: Database
 ) -> None:
     ada = await accounts.register("ada@example.com", PASSWORD)
-    bob = await accounts.viewer_of_token((await accounts.register("bob@example.com", PASSWORD)).access_token)
+    bob = await viewer_of(accounts, (await accounts.register("bob@example.com", PASSWORD)).access_token)
     async with database.begin() as session:
         session.add(
             WorkspaceMember(
-                workspace_id=bob.personal_workspace_id,
+                workspace_id=bob.default_workspace_id,
                 user_id=ada.user.id,
                 role=WorkspaceRole.VIEWER,
                 is_personal=False,
             )
         )
 
-    viewer = await accounts.viewer_of_token(ada.access_token)
+    viewer = await viewer_of(accounts, ada.access_token)
 
-    own, shared = viewer.personal_workspace_id, bob.personal_workspace_id
+    own, shared = viewer.default_workspace_id, bob.default_workspace_id
     assert viewer.workspaces == {own: WorkspaceRole.OWNER, shared: WorkspaceRole.VIEWER}
     assert (viewer.workspace(None), viewer.workspace(shared)) == (own, shared)
-    viewer.must_edit(own)
-    for workspace_id in (shared, new_id()):
-        with pytest.raises(Forbidden):
-            viewer.must_edit(workspace_id)
+    viewer.must(Act.INGEST, own)
+    viewer.must(Act.SEARCH, shared)
+    with pytest.raises(Forbidden, match="EDITOR"):
+        viewer.must(Act.INGEST, shared)
+    with pytest.raises(NotFound):
+        viewer.must(Act.SEARCH, new_id())
     with pytest.raises(NotFound):
         bob.workspace(own)
     assert [workspace.id for workspace in await accounts.workspaces(bob)] == [shared]

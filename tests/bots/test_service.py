@@ -71,7 +71,7 @@ async def test_a_bot_is_stored_as_given_and_found_by_id_and_by_name(bots: BotSer
     made = await bots.create(ada, None, FIELDS)
 
     assert values(made) == FIELDS
-    assert (made.workspace_id, made.deleted_at) == (ada.personal_workspace_id, None)
+    assert (made.workspace_id, made.deleted_at) == (ada.default_workspace_id, None)
     assert made.created_at is not None
     assert await bots.get(ada, made.id) == made
     assert [await bots.find(ada, name) for name in ("Librarian", "LIBRARIAN", str(made.id))] == [made] * 3
@@ -155,7 +155,7 @@ async def test_a_name_is_taken_in_its_workspace_whatever_its_case(bots: BotServi
         await bots.update(ada, other.id, {"name": "straßenbücher ΟΔΟΣ", "greeting": "New"})
 
     assert await bots.get(ada, other.id) == other
-    assert (await bots.create(bob, None, {"name": "Straßenbücher ΟΔΟΣ"})).workspace_id == bob.personal_workspace_id
+    assert (await bots.create(bob, None, {"name": "Straßenbücher ΟΔΟΣ"})).workspace_id == bob.default_workspace_id
     # A bot may be told its own name in another case.
     assert (await bots.update(ada, other.id, {"name": "OTHER"})).name == "OTHER"
 
@@ -199,11 +199,11 @@ async def test_anothers_bot_is_not_found_by_any_way_and_stays_as_it_is(
         with pytest.raises(NotFound, match="There is no such bot"):
             await bots.delete(ada, bot_id)
     with pytest.raises(NotFound, match="There is no such workspace"):
-        await bots.create(ada, bob.personal_workspace_id, {"name": "Mine"})
+        await bots.create(ada, bob.default_workspace_id, {"name": "Mine"})
     with pytest.raises(NotFound, match="There is no such workspace"):
-        await bots.page(ada, bob.personal_workspace_id, PageRequest(10))
+        await bots.page(ada, bob.default_workspace_id, PageRequest(10))
     with pytest.raises(NotFound, match="There is no such workspace"):
-        await bots.count(ada, bob.personal_workspace_id)
+        await bots.count(ada, bob.default_workspace_id)
 
     assert await bots.get(bob, his.id) == his
     assert await bots.count(bob, None) == 1
@@ -212,7 +212,7 @@ async def test_anothers_bot_is_not_found_by_any_way_and_stays_as_it_is(
 async def test_who_may_only_look_sees_everything_and_changes_nothing(
     bots: BotService, ada: Viewer, bob: Viewer
 ) -> None:
-    shared = bob.personal_workspace_id
+    shared = bob.default_workspace_id
     his = await bots.create(bob, None, FIELDS)
     for role, may in ((WorkspaceRole.VIEWER, False), (WorkspaceRole.EDITOR, True)):
         guest = replace(ada, workspaces={**ada.workspaces, shared: role})
@@ -253,14 +253,14 @@ async def test_a_deleted_bot_takes_everything_along_at_once_and_its_purge_leaves
     bot, kept = await make_bot(database, ada), await make_bot(database, ada, "Kept")
     document = await make_document(database, bot, "The Rhine is 1,233 km long.")
     await make_document(database, kept, "The Elbe is 1,094 km long.")
-    before = await rows_of(database, ada.personal_workspace_id)
-    key = f"{ada.personal_workspace_id}/{document.id}/1"
+    before = await rows_of(database, ada.default_workspace_id)
+    key = f"{ada.default_workspace_id}/{document.id}/1"
 
     async def once() -> Any:
         yield b"The Rhine is 1,233 km long."
 
     await store.put(key, once(), 100)
-    async with database.begin([ada.personal_workspace_id]) as session:
+    async with database.begin([ada.default_workspace_id]) as session:
         conversation = Conversation(workspace_id=bot.workspace_id, bot_id=bot.id, user_id=ada.user_id)
         session.add(conversation)
         await session.flush()
@@ -268,10 +268,9 @@ async def test_a_deleted_bot_takes_everything_along_at_once_and_its_purge_leaves
 
     assert await bots.delete(ada, bot.id) == bot.id
 
-    own = [ada.personal_workspace_id]
-    async with database.begin(own) as session:
-        assert await documents.get(session, document.id, workspaces=own) is None
-        assert await conversations.conversation(session, conversation.id, user_id=ada.user_id, workspaces=own) is None
+    async with database.begin(ada.workspaces) as session:
+        assert await documents.get(session, document.id, reach=ada.reach) is None
+        assert await conversations.conversation(session, conversation.id, viewer=ada) is None
     assert await bots.get(ada, bot.id) is None
     assert [row.id for row in (await bots.page(ada, None, PageRequest(10))).rows] == [kept.id]
     assert await bots.count(ada, None) == 1
@@ -287,10 +286,12 @@ async def test_a_deleted_bot_takes_everything_along_at_once_and_its_purge_leaves
     for job in await queue.claim(5, [PURGE_BOT]):
         await kinds[PURGE_BOT].handler(job)
 
-    assert not await store.exists(f"{ada.personal_workspace_id}/")
-    rest = {**before, "bots": 1, "documents": 1, "document_versions": 1, "chunks": 1, "chunk_lex": 1}
-    assert await rows_of(database, ada.personal_workspace_id) == rest
-    async with database.begin(own) as session:
+    assert not await store.exists(f"{ada.default_workspace_id}/")
+    # The audit log tells of it still.
+    kinds_of_one = ("bots", "documents", "document_versions", "chunks", "chunk_lex")
+    rest = {**before, **dict.fromkeys(kinds_of_one, 1), "audit_entries": 3}
+    assert await rows_of(database, ada.default_workspace_id) == rest
+    async with database.begin(ada.workspaces) as session:
         assert (await session.exec(select(Job))).all() == []
         assert (await session.exec(select(DocumentDeletion))).all() == []
         assert (await session.exec(select(Bot.id))).all() == [kept.id]

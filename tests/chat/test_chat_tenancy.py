@@ -29,8 +29,8 @@ async def stranger(chat: Chat) -> Viewer:
 async def colleague(chat: Chat) -> Viewer:
     """Somebody who belongs to the workspace: he sees its bots, and still nobody's conversations but his own."""
     own = await make_viewer(chat.database, "bob@example.com")
-    shared = {chat.viewer.personal_workspace_id: WorkspaceRole.OWNER}
-    return Viewer(own.user_id, None, {**own.workspaces, **shared}, own.personal_workspace_id)
+    shared = {chat.viewer.default_workspace_id: WorkspaceRole.OWNER}
+    return Viewer(own.user_id, None, {**own.workspaces, **shared}, own.default_workspace_id)
 
 
 async def _answered(chat: Chat) -> Exchange:
@@ -129,7 +129,7 @@ async def test_the_database_shows_nothing_without_the_workspace(
 
     nothing = [0] * len(TENANT_TABLES)
     assert await seen() == nothing
-    assert await seen(stranger.personal_workspace_id) == nothing
-    assert all(await seen(chat.viewer.personal_workspace_id))
+    assert await seen(stranger.default_workspace_id) == nothing
+    assert all(await seen(chat.viewer.default_workspace_id))
     # The connection is the same one, out of the pool.
     assert await seen() == nothing

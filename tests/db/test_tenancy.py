@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,12 +22,16 @@ from kyrochat.db.engine import Database, open_database, widen
 from kyrochat.db.models import (
     AnswerEvent,
     AnswerLease,
+    ApiKey,
+    ApiKeyUsage,
+    AuditEntry,
     Bot,
     BotLexicon,
     Citation,
     Conversation,
     Document,
     DocumentDeletion,
+    Invitation,
     Message,
     Workspace,
 )
@@ -62,20 +66,33 @@ class Tenant:
 
     @property
     def workspace_id(self) -> UUID:
-        return self.viewer.personal_workspace_id
+        return self.viewer.default_workspace_id
 
 
 async def make_tenant(database: Database, email: str) -> Tenant:
     viewer = await make_viewer(database, email)
     bot = await make_bot(database, viewer)
     document = await make_document(database, bot, "The Rhine is 1,233 km long.")
-    workspace_id = viewer.personal_workspace_id
+    workspace_id = viewer.default_workspace_id
     async with database.begin([workspace_id]) as session:
         conversation = Conversation(workspace_id=workspace_id, bot_id=bot.id, user_id=viewer.user_id)
         message = Message(workspace_id=workspace_id, conversation_id=conversation.id, position=1, text="Hi?")
+        of_key = ApiKey(
+            workspace_id=workspace_id, created_by=viewer.user_id, secret_hash=new_id().bytes, scopes=["READ"]
+        )
+        session.add_all([of_key, AuditEntry(workspace_id=workspace_id, act="BOT_CREATED")])
+        session.add(
+            Invitation(
+                workspace_id=workspace_id,
+                created_by=viewer.user_id,
+                token_hash=new_id().bytes,
+                expires_at=datetime.now(UTC) + timedelta(days=1),
+            )
+        )
         session.add_all([conversation, BotLexicon(workspace_id=workspace_id, bot_id=bot.id, frequencies=b"")])
         session.add(DocumentDeletion(document_id=new_id(), workspace_id=workspace_id))
         await session.flush()
+        session.add(ApiKeyUsage(api_key_id=of_key.id, workspace_id=workspace_id, day=date(2026, 1, 1), tokens=7))
         session.add(message)
         await session.flush()
         of_message: dict[str, Any] = {"workspace_id": workspace_id, "message_id": message.id}
@@ -125,12 +142,51 @@ async def test_every_table_with_a_workspace_is_confined_also_for_its_owner(datab
         " LEFT JOIN (SELECT tablename, array_agg(cmd) AS kinds, array_agg(roles::text) AS whose,"
         "   bool_and(permissive = 'PERMISSIVE' AND with_check IS NULL"
         "     AND qual LIKE '%workspace_id = ANY%' AND qual LIKE '%kyrochat.workspaces%') AS ours"
-        "   FROM pg_policies GROUP BY tablename) AS policies ON tablename = relname AND ours"
+        "   FROM pg_policies WHERE policyname = tablename || '_of_workspace' GROUP BY tablename) AS policies"
+        "   ON tablename = relname AND ours"
         f" WHERE relnamespace = 'public'::regnamespace AND relname = ANY('{{{','.join(tables)}}}') ORDER BY relname",
     )
 
-    assert len(tables) >= 11
+    assert len(tables) >= 15
     assert [tuple(row) for row in rows] == [(table, True, True, ["ALL"], ["{public}"]) for table in tables]
+
+
+async def test_beside_the_workspace_only_a_secret_and_the_sites_administrators_open_rows(database: Database) -> None:
+    rows = await run(
+        database,
+        "SELECT policyname, cmd, coalesce(qual, with_check) FROM pg_policies"
+        " WHERE policyname <> tablename || '_of_workspace' ORDER BY policyname",
+    )
+
+    told = {(name, command): condition for name, command, condition in rows}
+    assert set(told) == {
+        ("api_keys_by_secret", "SELECT"),
+        ("audit_entries_for_site", "SELECT"),
+        ("audit_entries_of_site", "INSERT"),
+        ("invitations_by_token", "ALL"),
+        ("invitations_of_site", "ALL"),
+    }
+    assert "secret_hash = " in told["api_keys_by_secret", "SELECT"]
+    assert "token_hash = " in told["invitations_by_token", "ALL"]
+    assert "workspace_id IS NULL" in told["invitations_of_site", "ALL"]
+
+
+async def test_a_secret_opens_its_own_row_and_no_other(database: Database, ada: Tenant, bob: Tenant) -> None:
+    async with database.begin([bob.workspace_id]) as session:
+        key = (await session.exec(select(ApiKey))).one()
+        invitation = (await session.exec(select(Invitation))).one()
+
+    async with database.begin(credential=key.secret_hash) as session:
+        keys, invitations = (await session.exec(select(ApiKey))).all(), (await session.exec(select(Invitation))).all()
+    async with database.begin(credential=invitation.token_hash) as session:
+        by_token = (await session.exec(select(Invitation))).all()
+    async with database.begin(credential=b"x") as session:
+        by_guess = [*(await session.exec(select(ApiKey))).all(), *(await session.exec(select(Invitation))).all()]
+
+    assert [row.id for row in keys] == [key.id]
+    assert invitations == []
+    assert [row.id for row in by_token] == [invitation.id]
+    assert by_guess == []
 
 
 async def test_foreign_keys_between_tenants_rows_include_the_workspace(database: Database) -> None:
@@ -173,7 +229,9 @@ async def test_another_tenants_rows_cannot_be_written_changed_moved_or_deleted(
                 f"INSERT INTO {table} SELECT (jsonb_populate_record(mine, {foreign})).* FROM {table} AS mine",
                 ada.workspace_id,
             )
-        with pytest.raises(ProgrammingError, match="row-level security"):
+        # The audit log's own rule comes first.
+        refused = "append-only" if table == "audit_entries" else "row-level security"
+        with pytest.raises(ProgrammingError, match=refused):
             await run(either, f"UPDATE {table} SET workspace_id = '{bob.workspace_id}'", ada.workspace_id)
         his = f"WHERE workspace_id = '{bob.workspace_id}'"
         changed = await run(either, f"UPDATE {table} SET workspace_id = workspace_id {his}", ada.workspace_id)

@@ -1,14 +1,16 @@
 """Queries on users, sessions and memberships."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import func, text
+from sqlalchemy import func, or_, text
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from kyrochat.db.models import UsedRefreshToken, User, UserSession, Workspace, WorkspaceMember
+from kyrochat.accounts.viewer import Viewer
+from kyrochat.db.models import ApiKey, ApiKeyUsage, UsedRefreshToken, User, UserSession, Workspace, WorkspaceMember
+from kyrochat.db.states import WorkspaceRole
 
 # Any fixed number: registrations wait for each other while it is open who becomes the admin.
 _FIRST_ADMIN_LOCK = 0x6B797266
@@ -45,15 +47,128 @@ async def lock_first_admin(session: AsyncSession) -> bool:
     return not await has_admin(session)
 
 
-async def live_session(session: AsyncSession, session_id: UUID, user_id: UUID) -> UserSession | None:
-    """Return the session unless it was revoked or is over."""
-    query = select(UserSession).where(
+async def account(session: AsyncSession, user_id: UUID) -> Viewer | None:
+    """Return a user with his memberships, or None when he is gone or disabled."""
+    return _viewer((await session.exec(_MEMBERSHIPS.where(User.id == user_id))).all(), None)
+
+
+async def account_of_session(session: AsyncSession, session_id: UUID, user_id: UUID) -> Viewer | None:
+    """Return the user of a session that has not ended, or None when it has, or he is gone or disabled."""
+    live = select(UserSession.id).where(
         UserSession.id == session_id,
         UserSession.user_id == user_id,
         col(UserSession.revoked_at).is_(None),
         col(UserSession.expires_at) > func.now(),
     )
-    return (await session.exec(query)).one_or_none()
+    query = _MEMBERSHIPS.where(User.id == user_id, live.exists())
+    return _viewer((await session.exec(query)).all(), session_id)
+
+
+_MEMBERSHIPS = (
+    select(User, WorkspaceMember)
+    .join(WorkspaceMember, col(WorkspaceMember.user_id) == User.id)
+    .where(col(User.disabled_at).is_(None))
+    # The personal one first; whoever left it has another one as the default.
+    .order_by(col(WorkspaceMember.is_personal).desc(), col(WorkspaceMember.workspace_id))
+)
+
+
+def _viewer(rows: Sequence[tuple[User, WorkspaceMember]], session_id: UUID | None) -> Viewer | None:
+    if not rows:
+        return None
+    user, first = rows[0]
+    workspaces = {member.workspace_id: member.role for _, member in rows}
+    return Viewer(user.id, session_id, workspaces, first.workspace_id, is_admin=user.is_admin)
+
+
+async def live_key(session: AsyncSession, hashed: bytes) -> tuple[ApiKey, WorkspaceRole] | None:
+    """Return the key of a secret with its creator's role now, or None when either does not hold any more.
+
+    The session must have been begun with the same hash as its `credential`.
+    """
+    query = (
+        select(ApiKey, WorkspaceMember.role)
+        .join(User, col(User.id) == ApiKey.created_by)
+        .join(
+            WorkspaceMember,
+            (col(WorkspaceMember.user_id) == ApiKey.created_by)
+            & (col(WorkspaceMember.workspace_id) == ApiKey.workspace_id),
+        )
+        .where(
+            ApiKey.secret_hash == hashed,
+            col(ApiKey.revoked_at).is_(None),
+            or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > func.now()),
+            col(User.disabled_at).is_(None),
+        )
+    )
+    found = (await session.exec(query)).one_or_none()
+    return None if found is None else (found[0], WorkspaceRole(found[1]))
+
+
+async def note_key_use(session: AsyncSession, key_id: UUID) -> None:
+    """Note that a key was used now."""
+    await session.exec(update(ApiKey).where(col(ApiKey.id) == key_id).values(last_used_at=func.now()))
+
+
+async def tokens_used(session: AsyncSession, key_id: UUID, day: date) -> int:
+    """Return how many tokens a key's answers took on a day."""
+    query = select(ApiKeyUsage.tokens).where(ApiKeyUsage.api_key_id == key_id, ApiKeyUsage.day == day)
+    return (await session.exec(query)).one_or_none() or 0
+
+
+async def add_tokens_used(session: AsyncSession, key_id: UUID, workspace_id: UUID, day: date, tokens: int) -> None:
+    """Add to what a key's answers took on a day."""
+    await (await session.connection()).execute(
+        _ADD_TOKENS, {"key_id": key_id, "workspace_id": workspace_id, "day": day, "tokens": tokens}
+    )
+
+
+_ADD_TOKENS = text("""
+    INSERT INTO api_key_usage AS used (api_key_id, workspace_id, day, tokens)
+    VALUES (:key_id, :workspace_id, :day, :tokens)
+    ON CONFLICT (api_key_id, day) DO UPDATE SET tokens = used.tokens + excluded.tokens
+""")
+
+
+async def still_valid(
+    session: AsyncSession, sessions: Sequence[UUID], keys: Sequence[UUID]
+) -> dict[UUID, frozenset[UUID]]:
+    """Return which of the sessions and keys are still good, each with the workspaces that it reaches.
+
+    The session must see the keys' workspaces.
+    """
+    of_sessions = (
+        select(UserSession.id, WorkspaceMember.workspace_id)
+        .join(User, col(User.id) == UserSession.user_id)
+        .join(WorkspaceMember, col(WorkspaceMember.user_id) == UserSession.user_id)
+        .where(
+            col(UserSession.id).in_(sessions),
+            col(UserSession.revoked_at).is_(None),
+            col(UserSession.expires_at) > func.now(),
+            col(User.disabled_at).is_(None),
+        )
+    )
+    of_keys = (
+        select(ApiKey.id, ApiKey.workspace_id)
+        .join(User, col(User.id) == ApiKey.created_by)
+        .join(
+            WorkspaceMember,
+            (col(WorkspaceMember.user_id) == ApiKey.created_by)
+            & (col(WorkspaceMember.workspace_id) == ApiKey.workspace_id),
+        )
+        .where(
+            col(ApiKey.id).in_(keys),
+            col(ApiKey.revoked_at).is_(None),
+            or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > func.now()),
+            col(User.disabled_at).is_(None),
+        )
+    )
+    found: dict[UUID, set[UUID]] = {}
+    for query, wanted in ((of_sessions, sessions), (of_keys, keys)):
+        if wanted:
+            for credential_id, workspace_id in await session.exec(query):
+                found.setdefault(credential_id, set()).add(workspace_id)
+    return {credential_id: frozenset(workspaces) for credential_id, workspaces in found.items()}
 
 
 async def lock_session_by_hash(session: AsyncSession, token_hash: bytes) -> UserSession | None:
@@ -75,16 +190,6 @@ async def revoke(session: AsyncSession, session_id: UUID, at: datetime) -> bool:
         .values(revoked_at=at)
     )
     return (await session.exec(query)).rowcount == 1
-
-
-async def memberships(session: AsyncSession, user_id: UUID) -> Sequence[WorkspaceMember]:
-    """Return all memberships of a user, the personal workspace first."""
-    query = (
-        select(WorkspaceMember)
-        .where(WorkspaceMember.user_id == user_id)
-        .order_by(col(WorkspaceMember.is_personal).desc(), col(WorkspaceMember.workspace_id))
-    )
-    return (await session.exec(query)).all()
 
 
 async def workspaces_by_id(session: AsyncSession, workspace_ids: Sequence[UUID]) -> Sequence[Workspace]:

@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.accounts import repository
 from kyrochat.accounts.passwords import MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, Passwords
-from kyrochat.accounts.tokens import Tokens, new_refresh_token, refresh_hash
+from kyrochat.accounts.tokens import REFRESH_PREFIX, Tokens, new_secret, secret_hash
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.engine import Database
 from kyrochat.db.models import UsedRefreshToken, User, UserSession, Workspace, WorkspaceMember
@@ -129,14 +129,14 @@ class AccountService:
         Raises:
             InvalidCredentials: unknown, used up, revoked or expired.
         """
-        given = refresh_hash(refresh_token)
+        given = secret_hash(refresh_token)
         now = datetime.now(UTC)
         async with self.database.begin() as session:
             row = await repository.lock_session_by_hash(session, given)
             if row is not None and row.refresh_hash == given and row.revoked_at is None and row.expires_at > now:
                 (user,) = await repository.users_by_id(session, [row.user_id])
-                token = new_refresh_token()
-                row.refresh_hash = refresh_hash(token)
+                token = new_secret(REFRESH_PREFIX)
+                row.refresh_hash = secret_hash(token)
                 session.add(UsedRefreshToken(token_hash=given, session_id=row.id))
                 session.add(row)
                 return self._signed_in(user, row.id, token)
@@ -151,18 +151,6 @@ class AccountService:
         async with self.database.begin() as session:
             return await repository.revoke(session, viewer.session_id, datetime.now(UTC))
 
-    async def viewer_of_token(self, access_token: str) -> Viewer:
-        """Return who holds a valid access token of a session that has not ended.
-
-        Raises:
-            Unauthenticated: the token or its session is not valid.
-        """
-        claims = self.tokens.read_access_token(access_token)
-        async with self.database.begin() as session:
-            if await repository.live_session(session, claims.session_id, claims.user_id) is None:
-                raise Unauthenticated("The session has ended. Sign in again.")
-            return await viewer_of_user(session, claims.user_id, claims.session_id)
-
     async def local_viewers(self, email: str | None = None) -> list[Viewer]:
         """Return who the operator at the command line may act as: everybody, the oldest account first, or one.
 
@@ -173,7 +161,8 @@ class AccountService:
             users = await repository.oldest_users(session, email.strip().lower() if email else None)
             if email and not users:
                 raise NotFound(f"account as {email}")
-            return [await viewer_of_user(session, user.id, None) for user in users]
+            accounts = [await repository.account(session, user.id) for user in users]
+        return [account for account in accounts if account is not None]
 
     async def me(self, viewer: Viewer) -> User:
         """Return the viewer's user."""
@@ -204,9 +193,9 @@ class AccountService:
             )
 
     async def _open_session(self, session: AsyncSession, user: User) -> SignedIn:
-        token = new_refresh_token()
+        token = new_secret(REFRESH_PREFIX)
         row = UserSession(
-            user_id=user.id, refresh_hash=refresh_hash(token), expires_at=datetime.now(UTC) + SESSION_LIFETIME
+            user_id=user.id, refresh_hash=secret_hash(token), expires_at=datetime.now(UTC) + SESSION_LIFETIME
         )
         session.add(row)
         await session.flush()
@@ -215,18 +204,6 @@ class AccountService:
     def _signed_in(self, user: User, session_id: UUID, refresh_token: str) -> SignedIn:
         access_token, expires_at = self.tokens.access_token(user.id, session_id)
         return SignedIn(user, access_token, refresh_token, expires_at)
-
-
-async def viewer_of_user(session: AsyncSession, user_id: UUID, session_id: UUID | None) -> Viewer:
-    """Return the viewer for a user whose credentials have been checked.
-
-    Raises:
-        Unauthenticated: the user is gone.
-    """
-    rows = await repository.memberships(session, user_id)
-    if not rows:
-        raise Unauthenticated("The account is gone.")
-    return Viewer(user_id, session_id, {row.workspace_id: row.role for row in rows}, rows[0].workspace_id)
 
 
 def _check_registration(email: str, password: str, name: str) -> None:

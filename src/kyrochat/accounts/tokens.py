@@ -17,6 +17,9 @@ ISSUER = "kyrochat"
 AUDIENCE = "kyrochat-api"
 LEEWAY_S = 30
 REFRESH_PREFIX = "kcr_"
+KEY_PREFIX = "kck_"
+INVITATION_PREFIX = "kci_"
+RESET_PREFIX = "kcp_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,11 @@ class Tokens:
         return hmac.digest(self.secret, f"kyrochat {purpose}".encode(), "sha256")
 
 
-def new_refresh_token() -> str:
-    """Return 256 random bits, with a prefix that secret scanners can know."""
-    return REFRESH_PREFIX + base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+def new_secret(prefix: str) -> str:
+    """Return 256 random bits in URL-safe letters, with a prefix that people and secret scanners can know."""
+    return prefix + base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
 
 
-def refresh_hash(token: str) -> bytes:
-    """Return what is stored of a refresh token; a plain hash suffices for 256 random bits."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+def secret_hash(secret: str) -> bytes:
+    """Return what is stored of a secret; a plain hash suffices for 256 random bits."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -1,38 +1,116 @@
-"""Who asks. Services take a Viewer, and only a valid token makes one."""
+"""Who asks. Services take a Viewer, and only valid credentials make one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from kyrochat.db.states import WorkspaceRole
+from kyrochat.accounts.permissions import Act
+from kyrochat.db.states import ApiKeyScope, WorkspaceRole
+from kyrochat.db.tenancy import Reach
 from kyrochat.errors import Forbidden, NotFound
 
 
 @dataclass(frozen=True, slots=True)
+class Client:
+    """Where a request comes from. Both are '' at the command line."""
+
+    address: str = ""
+    user_agent: str = ""
+
+
+NOWHERE = Client()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLimits:
+    """What an API key leaves of its creator's rights."""
+
+    key_id: UUID
+    scopes: frozenset[ApiKeyScope]
+    bot_id: UUID | None = None
+    # Whether browsers on other people's machines hold it: then many people share what it may see.
+    is_public: bool = False
+    daily_token_budget: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Viewer:
-    """A signed-in user and the workspaces that he belongs to."""
+    """A user, or a key in the name of the user who made it, and the workspaces within reach."""
 
     user_id: UUID
     session_id: UUID | None
     workspaces: Mapping[UUID, WorkspaceRole]
-    personal_workspace_id: UUID
+    # Where an input names no workspace: a person's personal one, a key's only one.
+    default_workspace_id: UUID
+    is_admin: bool = False
+    key: KeyLimits | None = None
+    client: Client = NOWHERE
+    # When the credentials end by themselves.
+    expires_at: datetime | None = None
+
+    @property
+    def reach(self) -> Reach:
+        """The rows that queries may find for this viewer."""
+        return Reach(tuple(self.workspaces), self.key.bot_id if self.key else None)
+
+    @property
+    def key_id(self) -> UUID | None:
+        """The API key that asks, or None for a person."""
+        return self.key.key_id if self.key else None
 
     def workspace(self, workspace_id: UUID | None) -> UUID:
-        """Return the workspace that an input names, or the personal one.
+        """Return the workspace that an input names, or the default one.
 
         Raises:
             NotFound: the viewer does not belong to it.
         """
-        chosen = workspace_id or self.personal_workspace_id
+        chosen = workspace_id or self.default_workspace_id
         if chosen not in self.workspaces:
             raise NotFound("workspace")
         return chosen
 
-    def must_edit(self, workspace_id: UUID) -> None:
-        """Check that the viewer may change things there.
+    def must(self, act: Act, workspace_id: UUID | None = None) -> None:
+        """Check that the viewer may do that in a workspace of his; without one, that his key may at all.
 
         Raises:
-            Forbidden: the viewer may only look.
+            NotFound: the viewer does not belong to the workspace.
+            Forbidden: his role there is too low, or his key has not the scope.
         """
-        if self.workspaces.get(workspace_id) not in (WorkspaceRole.OWNER, WorkspaceRole.EDITOR):
-            raise Forbidden("Your role in this workspace allows you to look, not to change. Ask an owner.")
+        if self.key is not None and not act.scopes & self.key.scopes:
+            raise Forbidden(_missing_scope(act))
+        if workspace_id is None:
+            return
+        role = self.workspaces.get(workspace_id)
+        if role is None:
+            raise NotFound("workspace")
+        if not act.allows(role):
+            raise Forbidden(
+                f"Your role in this workspace is {role}, and to {act.words} takes {act.role}. Ask an owner."
+            )
+
+    def must_be_person(self) -> None:
+        """Check that a person asks: keys change nothing about accounts, and make no keys.
+
+        Raises:
+            Forbidden: a key asks.
+        """
+        if self.key is not None:
+            raise Forbidden("API keys cannot do this. Sign in, and use an access token.")
+
+    def must_administer(self) -> None:
+        """Check that an administrator of this server asks, in person.
+
+        Raises:
+            Forbidden: somebody else asks.
+        """
+        self.must_be_person()
+        if not self.is_admin:
+            raise Forbidden("Only administrators of this server can do this.")
+
+
+def _missing_scope(act: Act) -> str:
+    if not act.scopes:
+        return f"API keys cannot {act.words}. Sign in, and use an access token."
+    names = " or ".join(sorted(act.scopes))
+    return f"This API key cannot {act.words}: it takes the scope {names}."

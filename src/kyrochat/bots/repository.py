@@ -9,50 +9,47 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.db.keyset import Page, PageRequest, page
 from kyrochat.db.models import Bot
+from kyrochat.db.tenancy import Reach
 
 
-async def get(
-    session: AsyncSession, bot_id: UUID, *, workspaces: Sequence[UUID], for_update: bool = False
-) -> Bot | None:
+async def get(session: AsyncSession, bot_id: UUID, *, reach: Reach, for_update: bool = False) -> Bot | None:
     """Return the bot if it is in one of the workspaces: absent and foreign look the same."""
-    query = select(Bot).where(Bot.id == bot_id, col(Bot.workspace_id).in_(workspaces), col(Bot.deleted_at).is_(None))
+    query = select(Bot).where(Bot.id == bot_id, reach.covers(Bot), col(Bot.deleted_at).is_(None))
     if for_update:
         query = query.with_for_update()
     return (await session.exec(query)).one_or_none()
 
 
-async def keep(session: AsyncSession, bot_id: UUID, *, workspaces: Sequence[UUID]) -> bool:
+async def keep(session: AsyncSession, bot_id: UUID, *, reach: Reach) -> bool:
     """Say whether the bot is there, and keep it from being deleted until the transaction ends."""
-    query = select(Bot.id).where(Bot.id == bot_id, col(Bot.workspace_id).in_(workspaces), col(Bot.deleted_at).is_(None))
+    query = select(Bot.id).where(Bot.id == bot_id, reach.covers(Bot), col(Bot.deleted_at).is_(None))
     return (await session.exec(query.with_for_update(read=True, key_share=True))).first() is not None
 
 
-async def many(session: AsyncSession, bot_ids: Sequence[UUID], *, workspaces: Sequence[UUID]) -> Sequence[Bot]:
+async def many(session: AsyncSession, bot_ids: Sequence[UUID], *, reach: Reach) -> Sequence[Bot]:
     """Return those of the bots that are in the workspaces, in no order."""
-    query = select(Bot).where(
-        col(Bot.id).in_(bot_ids), col(Bot.workspace_id).in_(workspaces), col(Bot.deleted_at).is_(None)
-    )
+    query = select(Bot).where(col(Bot.id).in_(bot_ids), reach.covers(Bot), col(Bot.deleted_at).is_(None))
     return (await session.exec(query)).all()
 
 
-async def page_of(session: AsyncSession, request: PageRequest, *, workspaces: Sequence[UUID]) -> Page[Bot]:
+async def page_of(session: AsyncSession, request: PageRequest, *, reach: Reach) -> Page[Bot]:
     """Return one page of the workspaces' bots, newest first."""
-    query = select(Bot).where(col(Bot.workspace_id).in_(workspaces), col(Bot.deleted_at).is_(None))
+    query = select(Bot).where(reach.covers(Bot), col(Bot.deleted_at).is_(None))
     return await page(session, query, Bot.id, request)
 
 
-async def count(session: AsyncSession, *, workspaces: Sequence[UUID]) -> int:
+async def count(session: AsyncSession, *, reach: Reach) -> int:
     """Return how many bots the workspaces have."""
-    query = select(func.count()).where(col(Bot.workspace_id).in_(workspaces), col(Bot.deleted_at).is_(None))
+    query = select(func.count()).where(reach.covers(Bot), col(Bot.deleted_at).is_(None))
     return (await session.exec(query)).one()
 
 
-async def by_name(session: AsyncSession, name: str, *, workspaces: Sequence[UUID]) -> Sequence[Bot]:
+async def by_name(session: AsyncSession, name: str, *, reach: Reach) -> Sequence[Bot]:
     """Return the bots of that name, whatever its case; one a workspace at most."""
     query = select(Bot).where(
         # PostgreSQL lowers both: Python would make other letters of Greek and Turkish capitals than the index holds.
         func.lower(col(Bot.name)) == func.lower(name),
-        col(Bot.workspace_id).in_(workspaces),
+        reach.covers(Bot),
         col(Bot.deleted_at).is_(None),
     )
     return (await session.exec(query)).all()

@@ -8,13 +8,16 @@ from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 
+from kyrochat.accounts.audit import AuditAct, record
+from kyrochat.accounts.permissions import Act
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.bots import repository
 from kyrochat.db.changes import Changes, answer_topic, ended_topic
 from kyrochat.db.engine import Database
 from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import Bot
-from kyrochat.errors import Conflict, NotFound
+from kyrochat.db.tenancy import Reach
+from kyrochat.errors import Conflict, Forbidden, NotFound
 from kyrochat.jobs.queue import PURGE_ATTEMPTS, PURGE_PRIORITY, enqueue
 from kyrochat.rules import Rules
 
@@ -69,13 +72,16 @@ class BotService:
         """
         fields = _checked({"name": "", **fields})
         workspace_id = viewer.workspace(workspace_id)
-        viewer.must_edit(workspace_id)
+        viewer.must(Act.MANAGE_BOTS, workspace_id)
+        if viewer.reach.bot_id is not None:
+            raise Forbidden("This API key is for one bot, and cannot create another one.")
         bot = Bot(workspace_id=workspace_id, **fields)
         try:
             async with self.database.begin([workspace_id]) as session:
                 session.add(bot)
                 await session.flush()
                 await session.refresh(bot)
+                record(session, AuditAct.BOT_CREATED, viewer, workspace_id=workspace_id, of=("Bot", bot.id))
         except IntegrityError as error:
             raise _taken(error, bot.name) from error
         return bot
@@ -89,15 +95,23 @@ class BotService:
         fields = _checked(fields)
         try:
             async with self.database.begin(viewer.workspaces) as session:
-                bot = await repository.get(session, bot_id, workspaces=list(viewer.workspaces), for_update=True)
+                bot = await repository.get(session, bot_id, reach=viewer.reach, for_update=True)
                 if bot is None:
                     raise NotFound("bot")
-                viewer.must_edit(bot.workspace_id)
+                viewer.must(Act.MANAGE_BOTS, bot.workspace_id)
                 for name, value in fields.items():
                     setattr(bot, name, value)
                 session.add(bot)
                 await session.flush()
                 await session.refresh(bot)
+                record(
+                    session,
+                    AuditAct.BOT_CHANGED,
+                    viewer,
+                    workspace_id=bot.workspace_id,
+                    of=("Bot", bot.id),
+                    details={"fields": sorted(fields)},
+                )
                 return bot
         except IntegrityError as error:
             raise _taken(error, fields.get("name", "")) from error
@@ -109,12 +123,13 @@ class BotService:
             NotFound, Forbidden: as for `create`.
         """
         async with self.database.begin(viewer.workspaces) as session:
-            bot = await repository.get(session, bot_id, workspaces=list(viewer.workspaces), for_update=True)
+            bot = await repository.get(session, bot_id, reach=viewer.reach, for_update=True)
             if bot is None:
                 raise NotFound("bot")
-            viewer.must_edit(bot.workspace_id)
+            viewer.must(Act.MANAGE_BOTS, bot.workspace_id)
             bot.deleted_at = datetime.now(UTC)
             session.add(bot)
+            record(session, AuditAct.BOT_DELETED, viewer, workspace_id=bot.workspace_id, of=("Bot", bot.id))
             # Whoever writes an answer of it hears that, and closes its provider's stream.
             ended = await repository.end_leases(session, bot.id)
             await self.changes.announce(
@@ -135,7 +150,7 @@ class BotService:
     async def get(self, viewer: Viewer, bot_id: UUID) -> Bot | None:
         """Return the bot, or None when the viewer has no such bot."""
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.get(session, bot_id, workspaces=list(viewer.workspaces))
+            return await repository.get(session, bot_id, reach=viewer.reach)
 
     async def find(self, viewer: Viewer, name_or_id: str) -> Bot | None:
         """Return the viewer's bot of that name, whatever its case, or of that id."""
@@ -146,13 +161,13 @@ class BotService:
         if "\x00" in name_or_id:
             return None  # PostgreSQL would not even take the question
         async with self.database.begin(viewer.workspaces) as session:
-            found = await repository.by_name(session, name_or_id, workspaces=list(viewer.workspaces))
+            found = await repository.by_name(session, name_or_id, reach=viewer.reach)
         return found[0] if found else None
 
     async def many(self, viewer: Viewer, bot_ids: Sequence[UUID]) -> Sequence[Bot]:
         """Return those of the bots that the viewer has, in no order."""
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.many(session, bot_ids, workspaces=list(viewer.workspaces))
+            return await repository.many(session, bot_ids, reach=viewer.reach)
 
     async def page(self, viewer: Viewer, workspace_id: UUID | None, request: PageRequest) -> Page[Bot]:
         """Return one page of bots, newest first: of a workspace, or of all of the viewer's.
@@ -161,16 +176,16 @@ class BotService:
             NotFound: the viewer does not belong to the workspace.
         """
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.page_of(session, request, workspaces=_scope(viewer, workspace_id))
+            return await repository.page_of(session, request, reach=_part(viewer, workspace_id))
 
     async def count(self, viewer: Viewer, workspace_id: UUID | None) -> int:
         """Return how many bots `page` would lead through."""
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.count(session, workspaces=_scope(viewer, workspace_id))
+            return await repository.count(session, reach=_part(viewer, workspace_id))
 
 
-def _scope(viewer: Viewer, workspace_id: UUID | None) -> list[UUID]:
-    return list(viewer.workspaces) if workspace_id is None else [viewer.workspace(workspace_id)]
+def _part(viewer: Viewer, workspace_id: UUID | None) -> Reach:
+    return viewer.reach if workspace_id is None else viewer.reach.within(viewer.workspace(workspace_id))
 
 
 def _taken(error: IntegrityError, name: str) -> Exception:

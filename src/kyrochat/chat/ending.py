@@ -10,12 +10,17 @@ from uuid import UUID
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from kyrochat.accounts.budgets import charge_key
 from kyrochat.chat import log_repository as rows
 from kyrochat.chat.events import AnswerEnded, CitationAdded, Quote, TextDelta
 from kyrochat.db.changes import Changes, answer_topic, ended_topic
 from kyrochat.db.models import Citation, Document, Message
 from kyrochat.db.states import MessageStatus
 from kyrochat.retrieval.types import Usage
+
+# What an answer is counted as that ended before its provider said: about what eight passages take, and its text.
+LEAST_TOKENS = 2_000
+CHARS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ async def end_answer(
         message.prompt_tokens = ending.usage.prompt_tokens
         message.completion_tokens = ending.usage.completion_tokens
     session.add(message)
+    if message.api_key_id is not None:
+        await charge_key(session, message.api_key_id, message.workspace_id, _tokens(message))
     quotes = [entry.event.citation for entry in entries if isinstance(entry.event, CitationAdded)]
     await _add_citations(session, message, quotes)
     end = AnswerEnded(ending.status, ending.reason, ending.retryable)
@@ -67,6 +74,13 @@ async def end_answer(
     await rows.delete_lease(session, message_id)
     await changes.announce(session, [answer_topic(message_id), ended_topic(message_id)])
     return True
+
+
+def _tokens(message: Message) -> int:
+    if message.prompt_tokens is not None and message.completion_tokens is not None:
+        return message.prompt_tokens + message.completion_tokens
+    # Cut off before its provider counted. For nothing, nobody would let an answer come to its end.
+    return LEAST_TOKENS + len(message.text) // CHARS_PER_TOKEN
 
 
 async def _add_citations(session: AsyncSession, message: Message, quotes: list[Quote]) -> None:

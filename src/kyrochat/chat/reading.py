@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from kyrochat.accounts.permissions import Act
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.chat import repository
 from kyrochat.db.engine import Database
 from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import Citation, Conversation, Message
+from kyrochat.errors import Forbidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,29 +21,32 @@ class ConversationReader:
 
     async def messages(self, viewer: Viewer, message_ids: Sequence[UUID]) -> Sequence[Message]:
         """Return those of the messages that are the viewer's, in no order."""
+        viewer.must(Act.CHAT)
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.messages(
-                session, message_ids, user_id=viewer.user_id, workspaces=list(viewer.workspaces)
-            )
+            return await repository.messages(session, message_ids, viewer=viewer)
 
     async def conversations(self, viewer: Viewer, conversation_ids: Sequence[UUID]) -> Sequence[Conversation]:
         """Return those of the conversations that are the viewer's, in no order."""
+        viewer.must(Act.CHAT)
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.conversations(
-                session, conversation_ids, user_id=viewer.user_id, workspaces=list(viewer.workspaces)
-            )
+            return await repository.conversations(session, conversation_ids, viewer=viewer)
 
     async def conversation_page(self, viewer: Viewer, bot_id: UUID, request: PageRequest) -> Page[Conversation]:
-        """Return one page of the viewer's conversations with a bot, newest first."""
+        """Return one page of the viewer's conversations with a bot, newest first.
+
+        Raises:
+            Forbidden: the viewer is a key in the source of a web page, whose readers must not see each other's.
+        """
+        viewer.must(Act.CHAT)
+        if viewer.key is not None and viewer.key.is_public:
+            raise Forbidden("A key for browsers cannot list conversations: keep the ids of those that it begins.")
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.conversation_page(
-                session, bot_id, request, user_id=viewer.user_id, workspaces=list(viewer.workspaces)
-            )
+            return await repository.conversation_page(session, bot_id, request, viewer=viewer)
 
     async def conversation_count(self, viewer: Viewer, bot_id: UUID) -> int:
         """Return how many conversations `conversation_page` leads through."""
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.conversation_count(session, bot_id, user_id=viewer.user_id)
+            return await repository.conversation_count(session, bot_id, viewer=viewer)
 
     async def message_page(self, viewer: Viewer, conversation: Conversation, request: PageRequest) -> Page[Message]:
         """Return one page of the messages of a conversation of the viewer's, newest first; keys are positions."""
@@ -56,6 +61,4 @@ class ConversationReader:
     async def citations(self, viewer: Viewer, message_ids: Sequence[UUID]) -> Sequence[Citation]:
         """Return the citations of messages of the viewer's, by message and number."""
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.citations(
-                session, message_ids, user_id=viewer.user_id, workspaces=list(viewer.workspaces)
-            )
+            return await repository.citations(session, message_ids, viewer=viewer)

@@ -9,60 +9,61 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
+from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.keyset import Page, PageRequest, page
 from kyrochat.db.models import AnswerLease, Bot, Citation, Conversation, Message
 from kyrochat.db.states import MessageRole, MessageStatus
 
 
-def _own(user_id: UUID, workspaces: Sequence[UUID]) -> SelectOfScalar[Conversation]:
-    return (
+def _own(viewer: Viewer) -> SelectOfScalar[Conversation]:
+    query = (
         select(Conversation)
         .join(Bot, col(Bot.id) == Conversation.bot_id)
         .where(
-            Conversation.user_id == user_id,
-            col(Conversation.workspace_id).in_(workspaces),
+            Conversation.user_id == viewer.user_id,
+            viewer.reach.covers(Conversation),
             col(Bot.deleted_at).is_(None),
         )
     )
+    # Whoever looks at a web page has its key: it must not lead to what its maker asks in private.
+    return query.where(col(Conversation.is_public)) if viewer.key and viewer.key.is_public else query
 
 
 async def conversation(
-    session: AsyncSession, conversation_id: UUID, *, user_id: UUID, workspaces: Sequence[UUID], for_update: bool = False
+    session: AsyncSession, conversation_id: UUID, *, viewer: Viewer, for_update: bool = False
 ) -> Conversation | None:
     """Return the user's conversation: absent and somebody else's look the same."""
-    query = _own(user_id, workspaces).where(Conversation.id == conversation_id)
+    query = _own(viewer).where(Conversation.id == conversation_id)
     if for_update:
         query = query.with_for_update(of=Conversation)
     return (await session.exec(query)).one_or_none()
 
 
 async def conversations(
-    session: AsyncSession, conversation_ids: Sequence[UUID], *, user_id: UUID, workspaces: Sequence[UUID]
+    session: AsyncSession, conversation_ids: Sequence[UUID], *, viewer: Viewer
 ) -> Sequence[Conversation]:
     """Return those of the conversations that are the user's, in no order."""
-    query = _own(user_id, workspaces).where(col(Conversation.id).in_(conversation_ids))
+    query = _own(viewer).where(col(Conversation.id).in_(conversation_ids))
     return (await session.exec(query)).all()
 
 
 async def conversation_page(
-    session: AsyncSession, bot_id: UUID, request: PageRequest, *, user_id: UUID, workspaces: Sequence[UUID]
+    session: AsyncSession, bot_id: UUID, request: PageRequest, *, viewer: Viewer
 ) -> Page[Conversation]:
-    """Return one page of the user's conversations with a bot, newest first."""
-    query = _own(user_id, workspaces).where(Conversation.bot_id == bot_id)
+    """Return one page of the user's conversations with a bot, newest first; public ones are other people's."""
+    query = _own(viewer).where(Conversation.bot_id == bot_id, col(Conversation.is_public).is_(False))
     return await page(session, query, Conversation.id, request)
 
 
-async def conversation_count(session: AsyncSession, bot_id: UUID, *, user_id: UUID) -> int:
-    """Return how many conversations the user has with a bot."""
-    query = select(func.count()).where(Conversation.bot_id == bot_id, Conversation.user_id == user_id)
-    return (await session.exec(query)).one()
+async def conversation_count(session: AsyncSession, bot_id: UUID, *, viewer: Viewer) -> int:
+    """Return how many conversations `conversation_page` leads through."""
+    own = _own(viewer).where(Conversation.bot_id == bot_id, col(Conversation.is_public).is_(False))
+    return (await session.exec(select(func.count()).select_from(own.subquery()))).one()
 
 
-async def messages(
-    session: AsyncSession, message_ids: Sequence[UUID], *, user_id: UUID, workspaces: Sequence[UUID]
-) -> Sequence[Message]:
+async def messages(session: AsyncSession, message_ids: Sequence[UUID], *, viewer: Viewer) -> Sequence[Message]:
     """Return those of the messages that are in the user's conversations, in no order."""
-    own = _own(user_id, workspaces).subquery()
+    own = _own(viewer).subquery()
     query = select(Message).join(own, own.c.id == Message.conversation_id).where(col(Message.id).in_(message_ids))
     return (await session.exec(query)).all()
 
@@ -131,11 +132,9 @@ _BRANCH = text("""
 """)
 
 
-async def citations(
-    session: AsyncSession, message_ids: Sequence[UUID], *, user_id: UUID, workspaces: Sequence[UUID]
-) -> Sequence[Citation]:
+async def citations(session: AsyncSession, message_ids: Sequence[UUID], *, viewer: Viewer) -> Sequence[Citation]:
     """Return the citations of those of the messages that are in the user's conversations, by message and number."""
-    own = _own(user_id, workspaces).subquery()
+    own = _own(viewer).subquery()
     query = (
         select(Citation)
         .join(Message, col(Message.id) == Citation.message_id)

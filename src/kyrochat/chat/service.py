@@ -6,6 +6,9 @@ from uuid import UUID, uuid4
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from kyrochat.accounts.audit import AuditAct, record
+from kyrochat.accounts.budgets import must_have_budget
+from kyrochat.accounts.permissions import Act
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.bots import repository as bots
 from kyrochat.chat import repository
@@ -66,6 +69,7 @@ class ChatService(ConversationReader):
             InvalidInput: the question is empty or too long, or the limit out of range.
             NotFound: the viewer has no such bot.
         """
+        viewer.must(Act.SEARCH)
         rules = Rules()
         question = rules.text("query", question, max_chars=MAX_QUESTION_CHARS, min_chars=1)
         rules.number("first", limit, least=1, most=MAX_SEARCH_RESULTS)
@@ -81,13 +85,18 @@ class ChatService(ConversationReader):
             InvalidInput: the title is too long.
             NotFound: the viewer has no such bot.
         """
+        viewer.must(Act.CHAT)
         rules = Rules()
         title = rules.text("title", title or "", max_chars=MAX_TITLE_CHARS)
         rules.enforce()
         async with self.database.begin(viewer.workspaces) as session:
             bot = await _bot(session, viewer, bot_id)
             conversation = Conversation(
-                workspace_id=bot.workspace_id, bot_id=bot.id, user_id=viewer.user_id, title=title
+                workspace_id=bot.workspace_id,
+                bot_id=bot.id,
+                user_id=viewer.user_id,
+                is_public=viewer.key is not None and viewer.key.is_public,
+                title=title,
             )
             session.add(conversation)
             await session.flush()
@@ -112,8 +121,10 @@ class ChatService(ConversationReader):
             InvalidInput: the text is empty or too long, or the parent is not an answer of this conversation.
             NotFound: the viewer has no such conversation.
             AnswerInProgress: an answer is being written in the conversation.
+            QuotaExceeded: the viewer's API key has used up its tokens of today.
             Overloaded: too many answers are being written.
         """
+        viewer.must(Act.CHAT)
         rules = Rules()
         text = rules.text("text", text, max_chars=MAX_QUESTION_CHARS, min_chars=1)
         if idempotency_key is not None:
@@ -135,6 +146,7 @@ class ChatService(ConversationReader):
                     return Exchange(*known)
             if await repository.is_streaming(session, conversation.id):
                 raise AnswerInProgress
+            await must_have_budget(session, viewer)
             bot = await _bot(session, viewer, conversation.bot_id)
             last = await repository.last_message(session, conversation.id)
             parent = last if parent_id is None else await _parent(session, conversation, parent_id)
@@ -159,6 +171,7 @@ class ChatService(ConversationReader):
                 role=MessageRole.ASSISTANT,
                 status=MessageStatus.STREAMING,
                 model=self.running.answerer.model.model_of(bot.model),
+                api_key_id=viewer.key_id,
             )
             session.add(answer)
             await repository.add_lease(session, answer, token, self.running.lease)
@@ -178,6 +191,7 @@ class ChatService(ConversationReader):
             NotFound: the viewer has no such message.
             NotStreaming: it is a question. An answer that has ended meanwhile is returned as it is.
         """
+        viewer.must(Act.CHAT)
         message = await self.message(viewer, message_id)
         if message.role is not MessageRole.ASSISTANT:
             raise NotStreaming(message.status)
@@ -193,6 +207,7 @@ class ChatService(ConversationReader):
             InvalidInput: `after` is negative.
             NotFound: the viewer has no such message, or it is a question.
         """
+        viewer.must(Act.CHAT)
         if after < 0:
             raise InvalidInput.at("after", "It is a sequence number, 0 or more.")
         message = await self.message(viewer, message_id)
@@ -235,6 +250,7 @@ class ChatService(ConversationReader):
         Raises:
             NotFound: the viewer has no such conversation.
         """
+        viewer.must(Act.CHAT)
         async with self.database.begin(viewer.workspaces) as session:
             conversation = await self._lock(session, viewer, conversation_id)
             # Leases first, the order in which writers lock: so neither can wait for the other in a circle.
@@ -243,14 +259,20 @@ class ChatService(ConversationReader):
                 session, [topic(each) for each in ended for topic in (answer_topic, ended_topic)]
             )
             await session.delete(conversation)
+            record(
+                session,
+                AuditAct.CONVERSATION_DELETED,
+                viewer,
+                workspace_id=conversation.workspace_id,
+                of=("Conversation", conversation.id),
+            )
         return conversation_id
 
     async def _lock(self, session: AsyncSession, viewer: Viewer, conversation_id: UUID) -> Conversation:
         conversation = await repository.conversation(
             session,
             conversation_id,
-            user_id=viewer.user_id,
-            workspaces=list(viewer.workspaces),
+            viewer=viewer,
             for_update=True,
         )
         if conversation is None:
@@ -259,7 +281,7 @@ class ChatService(ConversationReader):
 
 
 async def _bot(session: AsyncSession, viewer: Viewer, bot_id: UUID) -> Bot:
-    bot = await bots.get(session, bot_id, workspaces=list(viewer.workspaces))
+    bot = await bots.get(session, bot_id, reach=viewer.reach)
     if bot is None:
         raise NotFound("bot")
     return bot

@@ -38,6 +38,8 @@ def document_topic(document_id: UUID) -> str:
 
 
 JOBS_TOPIC = "jobs"
+# Rings when somebody may do less than before: a session, a key, an account or a membership has ended.
+ACCESS_TOPIC = "access"
 
 
 @dataclass(slots=True, eq=False)

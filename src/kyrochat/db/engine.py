@@ -1,8 +1,9 @@
 """The connection pool, and transactions that see only the workspaces they name."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import URL, Connection, event, make_url, text
@@ -14,6 +15,8 @@ POOL_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 30_000
 
 _SCOPE = "kyrochat_workspaces"
+_CREDENTIAL = "kyrochat_credential"
+_ADMINISTERS = "kyrochat_administers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +27,21 @@ class Database:
     sessions: async_sessionmaker[AsyncSession]
 
     @asynccontextmanager
-    async def begin(self, workspaces: Iterable[UUID] = ()) -> AsyncGenerator[AsyncSession, None]:
+    async def begin(
+        self, workspaces: Iterable[UUID] = (), *, credential: bytes | None = None, administers: bool = False
+    ) -> AsyncGenerator[AsyncSession, None]:
         """Open a transaction that row-level security confines to `workspaces`; it commits at the end.
 
-        Without workspaces no tenant row can be seen or written; accounts, jobs and leases still can.
+        Without workspaces no tenant row can be seen or written; accounts, jobs and leases still can. The hash of a
+        secret as `credential` opens the one row that the secret is for; `administers` opens what is the site's.
         Never hold it across a stream or a provider's call.
         """
-        async with self.sessions(info={_SCOPE: frozenset(workspaces)}) as session, session.begin():
+        info = {
+            _SCOPE: frozenset(workspaces),
+            _CREDENTIAL: "" if credential is None else credential.hex(),
+            _ADMINISTERS: "on" if administers else "",
+        }
+        async with self.sessions(info=info) as session, session.begin():
             yield session
 
     async def close(self) -> None:
@@ -68,7 +79,7 @@ def open_database(url: str, *, role: str | None = None, pool_size: int = 10) -> 
 async def widen(session: AsyncSession, workspace_id: UUID) -> None:
     """Let the current transaction see `workspace_id` too: one that it makes, or has found out it works for."""
     session.info[_SCOPE] |= {workspace_id}
-    await (await session.connection()).execute(_SET_SCOPE, {"ids": _array(session.info[_SCOPE])})
+    await (await session.connection()).execute(_SET_SCOPE, _settings_of(session.info))
 
 
 def asyncpg_url(url: str) -> URL:
@@ -80,17 +91,26 @@ def asyncpg_url(url: str) -> URL:
     return parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
 
 
-_SET_SCOPE = text("SELECT set_config('kyrochat.workspaces', :ids, true)")
+# One statement for all three: it is a round trip in every transaction.
+_SET_SCOPE = text(
+    "SELECT set_config('kyrochat.workspaces', :ids, true), set_config('kyrochat.credential', :credential, true),"
+    " set_config('kyrochat.administers', :administers, true)"
+)
 
 
-def _array(workspaces: Iterable[UUID]) -> str:
-    return "{" + ",".join(str(workspace) for workspace in workspaces) + "}"
+def _settings_of(info: Mapping[Any, Any]) -> dict[str, str]:
+    workspaces = info[_SCOPE]
+    return {
+        # '' opens nothing; '{}' would be an empty array, and do the same.
+        "ids": "{" + ",".join(str(workspace) for workspace in workspaces) + "}" if workspaces else "",
+        "credential": info[_CREDENTIAL],
+        "administers": info[_ADMINISTERS],
+    }
 
 
 @event.listens_for(Session, "after_begin")
 def _confine(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
-    """Tell PostgreSQL the workspaces, for this transaction only: a pooled connection must not remember them."""
+    """Tell PostgreSQL who asks, for this transaction only: a pooled connection must not remember it."""
     del transaction
-    workspaces = session.info.get(_SCOPE)
-    if workspaces:
-        connection.execute(_SET_SCOPE, {"ids": _array(workspaces)})
+    if session.info.get(_SCOPE) or session.info.get(_CREDENTIAL) or session.info.get(_ADMINISTERS):
+        connection.execute(_SET_SCOPE, _settings_of(session.info))

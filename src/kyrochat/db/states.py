@@ -11,6 +11,15 @@ class WorkspaceRole(StrEnum):
     VIEWER = "VIEWER"
 
 
+class ApiKeyScope(StrEnum):
+    """What an API key is good for."""
+
+    READ = "READ"
+    CHAT = "CHAT"
+    INGEST = "INGEST"
+    ADMIN = "ADMIN"
+
+
 class DocumentSource(StrEnum):
     """How a document came in."""
 

@@ -13,6 +13,7 @@ from kyrochat.db.changes import Changes, document_topic
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot, Chunk, Document, DocumentVersion
 from kyrochat.db.states import DocumentStatus
+from kyrochat.db.tenancy import Reach
 from kyrochat.documents import repository
 from kyrochat.documents.extraction import Extracted, Extractor
 from kyrochat.documents.storage import FileStore
@@ -71,7 +72,7 @@ class Ingestion:
     async def _ingest(self, job: ClaimedJob) -> None:
         async with self.database.begin([job.workspace_id]) as session:
             document = await self._step(session, job, EXTRACTING)
-            bot = await bots.get(session, document.bot_id, workspaces=[job.workspace_id])
+            bot = await bots.get(session, document.bot_id, reach=Reach.of(job.workspace_id))
             if bot is None:
                 raise Gone
             # What an attempt before this one left behind.
@@ -109,7 +110,7 @@ class Ingestion:
             return
         document_id, _ = _target(job)
         async with self.database.begin([job.workspace_id]) as session:
-            is_live = await repository.get(session, document_id, workspaces=[job.workspace_id]) is not None
+            is_live = await repository.get(session, document_id, reach=Reach.of(job.workspace_id)) is not None
         if not is_live:
             await self.dense.index.delete_document(job.workspace_id, document_id)
 

@@ -12,6 +12,7 @@ from kyrochat.db.changes import Changes, document_topic
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot, Conversation, Document, DocumentDeletion
 from kyrochat.db.states import DocumentDeletionStatus
+from kyrochat.db.tenancy import Reach
 from kyrochat.documents import repository
 from kyrochat.documents.storage import FileStore
 from kyrochat.jobs.queue import ClaimedJob, complete
@@ -55,7 +56,7 @@ class DocumentPurge:
             await repository.delete_versions(session, document_id)
             if await repository.count_remains(session, document_id):
                 raise StillThere
-            receipt = await repository.deletion(session, document_id, workspaces=[job.workspace_id])
+            receipt = await repository.deletion(session, document_id, reach=Reach.of(job.workspace_id))
             if receipt is not None:
                 await _verify(session, receipt, chunks, vectors)
             if document is not None:

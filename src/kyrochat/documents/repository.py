@@ -11,25 +11,24 @@ from sqlmodel.sql.expression import SelectOfScalar
 from kyrochat.db.keyset import Page, PageRequest, page
 from kyrochat.db.models import Bot, Chunk, Document, DocumentDeletion, DocumentVersion
 from kyrochat.db.states import DocumentStatus
+from kyrochat.db.tenancy import Reach
 
 
-def _live(workspaces: Sequence[UUID]) -> SelectOfScalar[Document]:
+def _live(reach: Reach) -> SelectOfScalar[Document]:
     return (
         select(Document)
         .join(Bot, col(Bot.id) == Document.bot_id)
         .where(
-            col(Document.workspace_id).in_(workspaces),
+            reach.covers(Document),
             col(Document.deleted_at).is_(None),
             col(Bot.deleted_at).is_(None),
         )
     )
 
 
-async def get(
-    session: AsyncSession, document_id: UUID, *, workspaces: Sequence[UUID], for_update: bool = False
-) -> Document | None:
+async def get(session: AsyncSession, document_id: UUID, *, reach: Reach, for_update: bool = False) -> Document | None:
     """Return the document if it is in one of the workspaces: absent, deleted and foreign look the same."""
-    query = _live(workspaces).where(Document.id == document_id)
+    query = _live(reach).where(Document.id == document_id)
     if for_update:
         query = query.with_for_update(of=Document)
     return (await session.exec(query)).one_or_none()
@@ -40,11 +39,9 @@ async def exists(session: AsyncSession, document_id: UUID) -> bool:
     return (await session.exec(select(Document.id).where(Document.id == document_id))).first() is not None
 
 
-async def many(
-    session: AsyncSession, document_ids: Sequence[UUID], *, workspaces: Sequence[UUID]
-) -> Sequence[Document]:
+async def many(session: AsyncSession, document_ids: Sequence[UUID], *, reach: Reach) -> Sequence[Document]:
     """Return those of the documents that are in the workspaces, in no order."""
-    return (await session.exec(_live(workspaces).where(col(Document.id).in_(document_ids)))).all()
+    return (await session.exec(_live(reach).where(col(Document.id).in_(document_ids)))).all()
 
 
 async def page_of(
@@ -52,22 +49,20 @@ async def page_of(
     bot_id: UUID,
     request: PageRequest,
     *,
-    workspaces: Sequence[UUID],
+    reach: Reach,
     status: DocumentStatus | None,
 ) -> Page[Document]:
     """Return one page of a bot's documents, newest first, all or those of one status."""
-    query = _live(workspaces).where(Document.bot_id == bot_id)
+    query = _live(reach).where(Document.bot_id == bot_id)
     if status is not None:
         query = query.where(Document.status == status)
     return await page(session, query, Document.id, request)
 
 
-async def count(
-    session: AsyncSession, bot_id: UUID, *, workspaces: Sequence[UUID], status: DocumentStatus | None
-) -> int:
+async def count(session: AsyncSession, bot_id: UUID, *, reach: Reach, status: DocumentStatus | None) -> int:
     """Return how many documents `page_of` leads through."""
     query = select(func.count()).where(
-        Document.bot_id == bot_id, col(Document.workspace_id).in_(workspaces), col(Document.deleted_at).is_(None)
+        Document.bot_id == bot_id, reach.covers(Document), col(Document.deleted_at).is_(None)
     )
     if status is not None:
         query = query.where(Document.status == status)
@@ -137,11 +132,9 @@ async def excerpt(session: AsyncSession, document_id: UUID, version: int, start:
     return (await session.exec(query)).one_or_none()
 
 
-async def deletion(session: AsyncSession, document_id: UUID, *, workspaces: Sequence[UUID]) -> DocumentDeletion | None:
+async def deletion(session: AsyncSession, document_id: UUID, *, reach: Reach) -> DocumentDeletion | None:
     """Return the receipt of a deleted document."""
-    query = select(DocumentDeletion).where(
-        DocumentDeletion.document_id == document_id, col(DocumentDeletion.workspace_id).in_(workspaces)
-    )
+    query = select(DocumentDeletion).where(DocumentDeletion.document_id == document_id, reach.covers(DocumentDeletion))
     return (await session.exec(query)).one_or_none()
 
 

@@ -10,6 +10,8 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from kyrochat.accounts.audit import AuditAct, record
+from kyrochat.accounts.permissions import Act
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.bots import repository as bots
 from kyrochat.db.changes import Changes, document_topic
@@ -18,6 +20,7 @@ from kyrochat.db.engine import Database
 from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import Bot, Document, DocumentDeletion
 from kyrochat.db.states import DocumentSource, DocumentStatus
+from kyrochat.db.tenancy import Reach
 from kyrochat.documents import repository
 from kyrochat.documents.incoming import once, peek, safe_name
 from kyrochat.documents.media_types import detect
@@ -120,7 +123,7 @@ class DocumentService:
             document.byte_size, document.content_hash = stored.size, stored.sha256
             async with self.database.begin([bot.workspace_id]) as session:
                 # Storing took its time. From here the bot's purge comes after this row, and so finds the file.
-                if not await bots.keep(session, bot.id, workspaces=[bot.workspace_id]):
+                if not await bots.keep(session, bot.id, reach=Reach.of(bot.workspace_id)):
                     raise NotFound("bot")
                 session.add(document)
                 await session.flush()
@@ -170,8 +173,17 @@ class DocumentService:
         async with self.database.begin(viewer.workspaces) as session:
             document = await self._lock(session, viewer, document_id)
             document.status, document.deleted_at = DocumentStatus.DELETING, datetime.now(UTC)
-            receipt = DocumentDeletion(document_id=document.id, workspace_id=document.workspace_id)
+            receipt = DocumentDeletion(
+                document_id=document.id, workspace_id=document.workspace_id, bot_id=document.bot_id
+            )
             session.add(receipt)
+            record(
+                session,
+                AuditAct.DOCUMENT_DELETED,
+                viewer,
+                workspace_id=document.workspace_id,
+                of=("Document", document.id),
+            )
             await self._enqueue(session, PURGE_DOCUMENT, document)
             await session.flush()
             await session.refresh(receipt)
@@ -180,29 +192,31 @@ class DocumentService:
     async def deletion(self, viewer: Viewer, document_id: UUID) -> DocumentDeletion | None:
         """Return the receipt of a deleted document, or None."""
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.deletion(session, document_id, workspaces=list(viewer.workspaces))
+            return await repository.deletion(session, document_id, reach=viewer.reach)
 
     async def get(self, viewer: Viewer, document_id: UUID) -> Document | None:
         """Return the document, or None when the viewer has no such document."""
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.get(session, document_id, workspaces=list(viewer.workspaces))
+            return await repository.get(session, document_id, reach=viewer.reach)
 
     async def many(self, viewer: Viewer, document_ids: Sequence[UUID]) -> Sequence[Document]:
         """Return those of the documents that the viewer has, in no order."""
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.many(session, document_ids, workspaces=list(viewer.workspaces))
+            return await repository.many(session, document_ids, reach=viewer.reach)
 
     async def page(
         self, viewer: Viewer, bot_id: UUID, request: PageRequest, status: DocumentStatus | None
     ) -> Page[Document]:
         """Return one page of a bot's documents, newest first."""
+        viewer.must(Act.READ_DOCUMENTS)
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.page_of(session, bot_id, request, workspaces=list(viewer.workspaces), status=status)
+            return await repository.page_of(session, bot_id, request, reach=viewer.reach, status=status)
 
     async def count(self, viewer: Viewer, bot_id: UUID, status: DocumentStatus | None) -> int:
         """Return how many documents `page` leads through."""
+        viewer.must(Act.READ_DOCUMENTS)
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.count(session, bot_id, workspaces=list(viewer.workspaces), status=status)
+            return await repository.count(session, bot_id, reach=viewer.reach, status=status)
 
     async def text(self, viewer: Viewer, document: Document, version: int | None, start: int, end: int | None) -> str:
         """Return characters [start, end) of the extracted text of a version, by default the live one.
@@ -218,6 +232,7 @@ class DocumentService:
         if end is not None:
             rules.number("end", end, least=start, most=MAX_TEXT_CHARS)
         rules.enforce()
+        viewer.must(Act.READ_DOCUMENTS)
         async with self.database.begin(viewer.workspaces) as session:
             wanted = (document.live_version or 0) if version is None else version
             found = await repository.excerpt(session, document.id, wanted, start, end)
@@ -249,17 +264,17 @@ class DocumentService:
 
     async def _editable_bot(self, viewer: Viewer, bot_id: UUID) -> Bot:
         async with self.database.begin(viewer.workspaces) as session:
-            bot = await bots.get(session, bot_id, workspaces=list(viewer.workspaces))
+            bot = await bots.get(session, bot_id, reach=viewer.reach)
         if bot is None:
             raise NotFound("bot")
-        viewer.must_edit(bot.workspace_id)
+        viewer.must(Act.INGEST, bot.workspace_id)
         return bot
 
     async def _lock(self, session: AsyncSession, viewer: Viewer, document_id: UUID) -> Document:
-        document = await repository.get(session, document_id, workspaces=list(viewer.workspaces), for_update=True)
+        document = await repository.get(session, document_id, reach=viewer.reach, for_update=True)
         if document is None:
             raise NotFound("document")
-        viewer.must_edit(document.workspace_id)
+        viewer.must(Act.INGEST, document.workspace_id)
         return document
 
     async def _enqueue(self, session: AsyncSession, kind: str, document: Document) -> None:

@@ -9,8 +9,10 @@ from uuid import UUID
 import strawberry
 from strawberry.dataloader import DataLoader
 
+from kyrochat.accounts.presence import Presences
+from kyrochat.accounts.principals import Principals
 from kyrochat.accounts.service import AccountService
-from kyrochat.accounts.viewer import Viewer
+from kyrochat.accounts.viewer import NOWHERE, Client, Viewer
 from kyrochat.bots.service import BotService
 from kyrochat.chat.service import ChatService
 from kyrochat.db.models import Bot, Citation, Conversation, Document, Message, Workspace
@@ -23,6 +25,8 @@ class Services:
     """All use cases, for the life of the process."""
 
     accounts: AccountService
+    principals: Principals
+    presences: Presences
     bots: BotService
     documents: DocumentService
     chat: ChatService
@@ -45,6 +49,8 @@ class Context:
     services: Services
     signed_in: Viewer | None = None
     refusal: KyroError = field(default_factory=Unauthenticated)
+    # Where the operation comes from, signed in or not.
+    client: Client = NOWHERE
 
     @property
     def viewer(self) -> Viewer:

@@ -16,6 +16,7 @@ from kyrochat.graphql.documents import Document, DocumentMutation, DocumentQuery
 from kyrochat.graphql.ids import split_id
 from kyrochat.graphql.limits import CostGuard
 from kyrochat.graphql.node import Node
+from kyrochat.graphql.permissions import KeyGuard
 from kyrochat.graphql.problems import EXCEPTION_HANDLERS
 from kyrochat.graphql.translate import translate
 from kyrochat.graphql.transport.schema_setup import KyroSchema
@@ -109,7 +110,7 @@ def build_schema() -> KyroSchema:
         Subscription,
         types=[User, Workspace, Bot, Document, Conversation, Message],
         exception_handlers=EXCEPTION_HANDLERS,
-        extensions=[CostGuard],
+        extensions=[CostGuard, KeyGuard],
     )
 
 

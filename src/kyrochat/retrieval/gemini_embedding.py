@@ -75,10 +75,11 @@ class GeminiEmbedder:
 
             client = await self.connection.client()
             async with closing_responses():
+                # Bare strings would be merged into one vector by the models from 2 on.
+                contents: list[types.Content] = [types.UserContent(text) for text in texts]
                 response = await client.aio.models.embed_content(
                     model=self.model,
-                    # Bare strings would be merged into one vector by the models from 2 on.
-                    contents=[types.UserContent(text) for text in texts],
+                    contents=contents,
                     config=types.EmbedContentConfig(task_type=task_type, output_dimensionality=self.dimensions),
                 )
             embeddings = response.embeddings or []

@@ -1,0 +1,41 @@
+"""Who may do what: each act with the role and the key's scope that it takes. The documented table is made from this."""
+
+from enum import Enum
+
+from kyrochat.db.states import ApiKeyScope, WorkspaceRole
+
+# Each role may do what the ones before it may.
+ROLES = (WorkspaceRole.VIEWER, WorkspaceRole.EDITOR, WorkspaceRole.OWNER)
+
+_VIEWER, _EDITOR, _OWNER = ROLES
+_READ, _CHAT, _INGEST, _ADMIN = ApiKeyScope.READ, ApiKeyScope.CHAT, ApiKeyScope.INGEST, ApiKeyScope.ADMIN
+_ANY_KEY = frozenset(ApiKeyScope)
+_NO_KEY: frozenset[ApiKeyScope] = frozenset()
+
+
+class Act(Enum):
+    """What can be done in a workspace, the least role that may, and the scopes of which a key must have one.
+
+    Without scopes no key may, whatever it has: a stolen key must not make itself at home.
+    """
+
+    SEE_BOTS = ("see bots", _VIEWER, _ANY_KEY)
+    MANAGE_BOTS = ("create, change and delete bots", _EDITOR, frozenset({_ADMIN}))
+    READ_DOCUMENTS = ("read documents", _VIEWER, frozenset({_READ, _INGEST, _ADMIN}))
+    SEARCH = ("search", _VIEWER, frozenset({_READ, _ADMIN}))
+    INGEST = ("add, retry and delete documents", _EDITOR, frozenset({_INGEST, _ADMIN}))
+    CHAT = ("chat", _VIEWER, frozenset({_CHAT, _ADMIN}))
+    SEE_MEMBERS = ("see members", _VIEWER, frozenset({_ADMIN}))
+    MANAGE_MEMBERS = ("invite, change and remove members", _OWNER, _NO_KEY)
+    MANAGE_KEYS = ("create, see and revoke API keys", _OWNER, _NO_KEY)
+    MANAGE_WORKSPACE = ("rename and delete the workspace", _OWNER, _NO_KEY)
+    READ_AUDIT_LOG = ("read the audit log", _OWNER, frozenset({_ADMIN}))
+
+    def __init__(self, words: str, role: WorkspaceRole, scopes: frozenset[ApiKeyScope]) -> None:
+        self.words = words
+        self.role = role
+        self.scopes = scopes
+
+    def allows(self, role: WorkspaceRole) -> bool:
+        """Say whether members of that role may."""
+        return ROLES.index(role) >= ROLES.index(self.role)

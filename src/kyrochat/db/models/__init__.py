@@ -1,0 +1,40 @@
+"""All tables. Ids are UUIDv7 made by the application, so the order of ids is the order of creation.
+
+Every tenant row carries `workspace_id`; foreign keys between tenant rows include it, because foreign key
+checks bypass row-level security and a plain key would let one tenant hang a row on another's.
+"""
+
+from kyrochat.db.models.access import ApiKey, ApiKeyUsage, AuditEntry, Installation, Invitation
+from kyrochat.db.models.accounts import PasswordReset, UsedRefreshToken, User, UserSession, Workspace, WorkspaceMember
+from kyrochat.db.models.bots import Bot, BotLexicon
+from kyrochat.db.models.chat import AnswerEvent, AnswerLease, Citation, Conversation, Message
+from kyrochat.db.models.documents import SPARSE_DIMENSIONS, Chunk, ChunkLex, Document, DocumentDeletion, DocumentVersion
+from kyrochat.db.models.work import Job
+
+__all__ = [
+    "SPARSE_DIMENSIONS",
+    "AnswerEvent",
+    "AnswerLease",
+    "ApiKey",
+    "ApiKeyUsage",
+    "AuditEntry",
+    "Bot",
+    "BotLexicon",
+    "Chunk",
+    "ChunkLex",
+    "Citation",
+    "Conversation",
+    "Document",
+    "DocumentDeletion",
+    "DocumentVersion",
+    "Installation",
+    "Invitation",
+    "Job",
+    "Message",
+    "PasswordReset",
+    "UsedRefreshToken",
+    "User",
+    "UserSession",
+    "Workspace",
+    "WorkspaceMember",
+]

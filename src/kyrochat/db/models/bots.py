@@ -1,0 +1,56 @@
+"""Tables of bots."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Column, Double, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from kyrochat.db.columns import json_list, key, moment, now, owned_by, tenant, text_, uuid_
+
+
+class Bot(SQLModel, table=True):
+    """A persona that answers from its own documents. With `deleted_at` only its purge still sees it."""
+
+    __tablename__ = "bots"
+    __table_args__ = (
+        UniqueConstraint("id", "workspace_id", name="bots_id_workspace_id_key"),
+        Index(
+            "bots_workspace_id_name_key",
+            "workspace_id",
+            text("lower(name)"),
+            unique=True,
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index("bots_workspace_id_id_idx", "workspace_id", "id"),
+        CheckConstraint("top_k BETWEEN 1 AND 50", name="bots_top_k_check"),
+    )
+
+    id: UUID = key()
+    workspace_id: UUID = tenant()
+    name: str = text_()
+    description: str = text_()
+    instructions: str = text_()
+    # Empty: the server's default model.
+    model: str = text_()
+    temperature: float = Field(default=0.2, sa_column=Column(Double, nullable=False))
+    top_k: int = Field(default=8)
+    greeting: str = text_()
+    suggested_questions: list[str] = json_list()
+    language: str = Field(default="auto", sa_column=Column(Text, nullable=False, server_default="auto"))
+    created_at: datetime = now()
+    updated_at: datetime = now(on_update=True)
+    deleted_at: datetime | None = moment()
+
+
+class BotLexicon(SQLModel, table=True):
+    """Document frequencies from a sample of a bot's chunks. Stale ones cost a little rank, no more."""
+
+    __tablename__ = "bot_lexicons"
+    __table_args__ = (owned_by("bots", "bot_id", name="bot_lexicons_bot_fkey"),)
+
+    bot_id: UUID = uuid_(primary=True)
+    workspace_id: UUID = uuid_()
+    version: int = Field(default=1)
+    chunk_count: int = Field(default=0)
+    frequencies: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

@@ -1,0 +1,150 @@
+"""Tables of conversations."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Column,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    String,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from kyrochat.db.columns import key, now, one_of, owned_by, text_, uuid_
+from kyrochat.db.states import MessageRole, MessageStatus
+
+
+class Conversation(SQLModel, table=True):
+    """Questions of one user to one bot, and the answers.
+
+    A public one was begun with a key that is in the source of a web page: whoever has its id may read it.
+    """
+
+    __tablename__ = "conversations"
+    __table_args__ = (
+        UniqueConstraint("id", "workspace_id", name="conversations_id_workspace_id_key"),
+        owned_by("bots", "bot_id", name="conversations_bot_fkey"),
+        Index("conversations_bot_id_user_id_id_idx", "bot_id", "user_id", "id"),
+        Index("conversations_user_id_idx", "user_id"),
+    )
+
+    id: UUID = key()
+    workspace_id: UUID = uuid_()
+    bot_id: UUID = uuid_()
+    user_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False))
+    is_public: bool = Field(default=False)
+    title: str = text_()
+    created_at: datetime = now()
+    updated_at: datetime = now(on_update=True)
+
+
+class Message(SQLModel, table=True):
+    """A question or an answer. `position` counts from 1 in its conversation, without gaps."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        UniqueConstraint("id", "workspace_id", name="messages_id_workspace_id_key"),
+        UniqueConstraint("conversation_id", "position", name="messages_conversation_id_position_key"),
+        UniqueConstraint("conversation_id", "idempotency_key", name="messages_idempotency_key"),
+        owned_by("conversations", "conversation_id", name="messages_conversation_fkey"),
+        ForeignKeyConstraint(
+            ["parent_id", "workspace_id"],
+            ["messages.id", "messages.workspace_id"],
+            ondelete="CASCADE",
+            name="messages_parent_fkey",
+        ),
+        ForeignKeyConstraint(
+            ["api_key_id", "workspace_id"],
+            ["api_keys.id", "api_keys.workspace_id"],
+            ondelete="SET NULL (api_key_id)",
+            name="messages_api_key_fkey",
+        ),
+        Index("messages_parent_id_idx", "parent_id"),
+        Index("messages_api_key_id_idx", "api_key_id", postgresql_where=text("api_key_id IS NOT NULL")),
+        Index("messages_streaming_idx", "conversation_id", postgresql_where=text("status = 'STREAMING'")),
+    )
+
+    id: UUID = key()
+    workspace_id: UUID = uuid_()
+    conversation_id: UUID = uuid_()
+    parent_id: UUID | None = uuid_(nullable=True)
+    position: int
+    role: MessageRole = one_of(MessageRole.USER)
+    status: MessageStatus = one_of(MessageStatus.COMPLETED)
+    text: str = text_()
+    grounded: bool | None = None
+    model: str | None = text_(None)
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    # Set on answers that a key asked for: its budget pays.
+    api_key_id: UUID | None = uuid_(nullable=True)
+    # Set on questions only: one key, one exchange.
+    idempotency_key: str | None = text_(None)
+    created_at: datetime = now()
+
+
+class AnswerEvent(SQLModel, table=True):
+    """One event of an answer's log. Sequences of a message are 1, 2, 3 ... without gaps."""
+
+    __tablename__ = "answer_events"
+    __table_args__ = (owned_by("messages", "message_id", name="answer_events_message_fkey"),)
+
+    message_id: UUID = uuid_(primary=True)
+    sequence: int = Field(primary_key=True)
+    workspace_id: UUID = uuid_()
+    kind: str = Field(sa_column=Column(String(16), nullable=False))
+    data: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+
+
+class AnswerLease(SQLModel, table=True):
+    """Which process writes an answer, and until when it must have renewed that.
+
+    Like jobs it holds ids only and no row-level security: any process sweeps what a dead one left behind.
+    """
+
+    __tablename__ = "answer_leases"
+    __table_args__ = (
+        owned_by("messages", "message_id", name="answer_leases_message_fkey"),
+        Index("answer_leases_leased_until_idx", "leased_until"),
+    )
+
+    message_id: UUID = uuid_(primary=True)
+    workspace_id: UUID = uuid_()
+    token: UUID = uuid_()
+    leased_until: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+
+
+class Citation(SQLModel, table=True):
+    """Marker [number] of an answer. The quote outlives its document; `document_id` is then null."""
+
+    __tablename__ = "citations"
+    __table_args__ = (
+        owned_by("messages", "message_id", name="citations_message_fkey"),
+        ForeignKeyConstraint(
+            ["document_id", "workspace_id"],
+            ["documents.id", "documents.workspace_id"],
+            ondelete="SET NULL (document_id)",
+            name="citations_document_fkey",
+        ),
+        Index("citations_document_id_idx", "document_id"),
+    )
+
+    message_id: UUID = uuid_(primary=True)
+    number: int = Field(primary_key=True)
+    workspace_id: UUID = uuid_()
+    document_id: UUID | None = uuid_(nullable=True)
+    document_title: str = text_()
+    document_version: int
+    start: int = Field(sa_column=Column("start", Integer, nullable=False))
+    end: int = Field(sa_column=Column("end", Integer, nullable=False))
+    quote: str = text_()
+    page: int | None = None
