@@ -22,7 +22,9 @@ from strawberry.http.websocket_origin import is_same_origin
 from kyrochat.accounts.passwords import Passwords
 from kyrochat.accounts.presence import Presences
 from kyrochat.accounts.principals import Principals
+from kyrochat.accounts.registration import RegistrationService
 from kyrochat.accounts.service import AccountService
+from kyrochat.accounts.sessions import SessionService
 from kyrochat.accounts.tokens import Tokens
 from kyrochat.accounts.viewer import Client
 from kyrochat.bots.service import PURGE_BOT, BotService
@@ -93,16 +95,19 @@ async def running(
         if settings.workers:
             await stack.enter_async_context(working(settings.workers, access, changes, store, dense))
         tokens = Tokens(signing_secret(settings))
+        sessions = SessionService(database, changes, passwords, tokens)
         presences = Presences(database, changes)
         await stack.enter_async_context(presences.watched())
         is_offline = isinstance(model, ExtractiveModel)
         log.info("Answers come from %s%s", model.name, ": offline mode, they quote the documents" if is_offline else "")
         yield Runtime(
             Services(
-                accounts=AccountService(
+                accounts=AccountService(database),
+                sessions=sessions,
+                registration=RegistrationService(
                     database,
                     passwords,
-                    tokens,
+                    sessions,
                     settings.registration,
                     setup_code=None if settings.is_loopback else secrets.token_hex(5),
                 ),

@@ -8,8 +8,8 @@ from importlib.resources import files
 from typing import Any
 from uuid import UUID
 
-from kyrochat.accounts.service import EmailTaken
-from kyrochat.accounts.viewer import Viewer
+from kyrochat.accounts.registration import EmailTaken
+from kyrochat.accounts.viewer import NOWHERE, Viewer
 from kyrochat.app import Runtime, running
 from kyrochat.bots.service import BotNameTaken
 from kyrochat.chat.events import AnswerEnded, CitationAdded, Quote, TextDelta
@@ -68,16 +68,15 @@ async def _opened(settings: Settings) -> AsyncGenerator[Runtime, None]:
 
 
 async def _demo_viewer(runtime: Runtime, echo: Echo) -> Viewer:
-    accounts = runtime.services.accounts
     password = secrets.token_urlsafe(12)
     try:
         # Whoever registers first at the API becomes admin, a demo before or not.
-        await accounts.register(DEMO_EMAIL, password, "Demo", may_be_admin=False)
+        await runtime.services.registration.register(DEMO_EMAIL, password, NOWHERE, name="Demo", may_be_admin=False)
     except EmailTaken:
         echo(f"Account: {DEMO_EMAIL}, from an earlier demo")
     else:
         echo(f"Account: {DEMO_EMAIL}, password {password} (shown only now)")
-    (viewer,) = await accounts.local_viewers(DEMO_EMAIL)
+    (viewer,) = await runtime.services.accounts.local_viewers(DEMO_EMAIL)
     return viewer
 
 

@@ -38,9 +38,9 @@ class KyroServer(uvicorn.Server):
         graphiql = f" · GraphiQL {base}/graphiql/" if self._settings.serves_graphiql else ""
         mode = " · offline mode" if self._app.runtime.services.is_offline else ""
         seconds = time.monotonic() - self._started_at
-        accounts = self._app.runtime.services.accounts
-        if await accounts.needs_setup():
-            print(f"The first account needs the setup code {accounts.setup_code}", flush=True)  # noqa: T201
+        registration = self._app.runtime.services.registration
+        if await registration.needs_setup():
+            print(f"The first account needs the setup code {registration.setup_code}", flush=True)  # noqa: T201
         print(f"KyroChat ready in {seconds:.1f} s · GraphQL {base}/graphql{graphiql}{mode}", flush=True)  # noqa: T201
 
     @contextlib.contextmanager

@@ -7,10 +7,13 @@ from argon2 import PasswordHasher
 
 from kyrochat.accounts.passwords import Passwords
 from kyrochat.accounts.principals import Principals
+from kyrochat.accounts.registration import RegistrationService
 from kyrochat.accounts.service import AccountService
+from kyrochat.accounts.sessions import SessionService
 from kyrochat.accounts.tokens import Tokens
-from kyrochat.accounts.viewer import Client, Viewer
+from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
+from tests.accounts.scene import Doors
 
 SECRET = b"a secret of at least 32 bytes, as it must be"
 
@@ -52,11 +55,12 @@ def tokens() -> Tokens:
 
 
 @pytest.fixture
-async def accounts(database: Database, passwords: Passwords, tokens: Tokens) -> AccountService:
-    return AccountService(database, passwords, tokens)
-
-
-async def viewer_of(accounts: AccountService, access_token: str) -> Viewer:
-    """The viewer that an access token makes, by the way that every operation takes."""
-    principals = Principals(accounts.database, accounts.tokens)
-    return await principals.load(f"Bearer {access_token}", Client("192.0.2.1", "test"))
+async def doors(database: Database, changes: Changes, passwords: Passwords, tokens: Tokens) -> Doors:
+    sessions = SessionService(database, changes, passwords, tokens)
+    return Doors(
+        database,
+        AccountService(database),
+        RegistrationService(database, passwords, sessions),
+        sessions,
+        Principals(database, tokens),
+    )

@@ -9,8 +9,9 @@ from sqlalchemy import func
 from sqlmodel import col, select
 
 from kyrochat.accounts.permissions import Act
-from kyrochat.accounts.service import AccountService, EmailTaken, SignedIn
-from kyrochat.accounts.viewer import Client, Viewer
+from kyrochat.accounts.registration import EmailTaken
+from kyrochat.accounts.sessions import SignedIn
+from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.columns import new_id
 from kyrochat.db.engine import Database
 from kyrochat.db.models import User, UserSession, Workspace, WorkspaceMember
@@ -24,9 +25,8 @@ from kyrochat.errors import (
     Unauthenticated,
 )
 from kyrochat.settings import Registration
-from tests.accounts.conftest import CountingHasher, viewer_of
-
-PASSWORD = "correct horse battery"
+from tests.accounts.conftest import CountingHasher
+from tests.accounts.scene import LAPTOP, PASSWORD, Doors
 
 
 async def count(database: Database, table: type[User | UserSession | Workspace | WorkspaceMember]) -> int:
@@ -35,66 +35,62 @@ async def count(database: Database, table: type[User | UserSession | Workspace |
 
 
 async def test_a_registration_makes_a_user_with_a_workspace_of_his_own_and_signs_him_in(
-    accounts: AccountService, database: Database
+    doors: Doors, database: Database
 ) -> None:
-    signed_in = await accounts.register("  Ada@Example.COM ", PASSWORD, "Ada ")
+    signed_in = await doors.register("  Ada@Example.COM ", PASSWORD, "Ada ")
 
     user = signed_in.user
     assert (user.email, user.name, user.is_admin) == ("ada@example.com", "Ada", True)
     assert PASSWORD not in user.password_hash
-    viewer = await viewer_of(accounts, signed_in.access_token)
-    [workspace] = await accounts.workspaces(viewer)
+    viewer = await doors.viewer_of(signed_in.access_token)
+    [workspace] = await doors.accounts.workspaces(viewer)
     assert viewer == Viewer(
         user.id,
         viewer.session_id,
         {workspace.id: WorkspaceRole.OWNER},
         workspace.id,
         is_admin=True,
-        client=Client("192.0.2.1", "test"),
+        client=LAPTOP,
         expires_at=signed_in.expires_at,
     )
     assert workspace.name == "Ada's workspace"
-    assert await accounts.me(viewer) == user
+    assert await doors.accounts.me(viewer) == user
     assert await count(database, UserSession) == 1
 
 
-async def test_without_a_name_the_address_gives_one(accounts: AccountService) -> None:
-    assert (await accounts.register("grace@example.com", PASSWORD)).user.name == "grace"
-    assert (await accounts.register("alan@example.com", PASSWORD, " ")).user.name == "alan"
+async def test_without_a_name_the_address_gives_one(doors: Doors) -> None:
+    assert (await doors.register("grace@example.com", PASSWORD)).user.name == "grace"
+    assert (await doors.register("alan@example.com", PASSWORD, " ")).user.name == "alan"
 
 
-async def test_of_ten_registrations_at_once_exactly_one_is_the_admin(
-    accounts: AccountService, database: Database
-) -> None:
-    signed_in = await asyncio.gather(*(accounts.register(f"u{n}@example.com", PASSWORD) for n in range(10)))
+async def test_of_ten_registrations_at_once_exactly_one_is_the_admin(doors: Doors, database: Database) -> None:
+    signed_in = await asyncio.gather(*(doors.register(f"u{n}@example.com", PASSWORD) for n in range(10)))
 
     assert sorted(each.user.is_admin for each in signed_in) == [False] * 9 + [True]
     async with database.begin() as session:
         admins = (await session.exec(select(User.id).where(col(User.is_admin)))).all()
     assert admins == [each.user.id for each in signed_in if each.user.is_admin]
-    assert not (await accounts.register("late@example.com", PASSWORD)).user.is_admin
+    assert not (await doors.register("late@example.com", PASSWORD)).user.is_admin
 
 
 async def test_of_ten_registrations_with_one_address_in_any_case_one_wins_and_the_rest_leave_nothing(
-    accounts: AccountService, database: Database
+    doors: Doors, database: Database
 ) -> None:
     spellings = ["ada@example.com", "Ada@example.com", "ADA@EXAMPLE.COM", "ada@Example.Com", " ada@example.com"]
 
-    ends = await asyncio.gather(
-        *(accounts.register(email, PASSWORD) for email in spellings * 2), return_exceptions=True
-    )
+    ends = await asyncio.gather(*(doors.register(email, PASSWORD) for email in spellings * 2), return_exceptions=True)
 
     assert sorted(type(end).__name__ for end in ends) == ["EmailTaken"] * 9 + ["SignedIn"]
     assert [await count(database, table) for table in (User, UserSession, Workspace, WorkspaceMember)] == [1, 1, 1, 1]
     with pytest.raises(EmailTaken):
-        await accounts.register("aDA@example.com", PASSWORD)
+        await doors.register("aDA@example.com", PASSWORD)
 
 
 @pytest.mark.parametrize("mode", [Registration.CLOSED, Registration.INVITE])
 async def test_a_closed_registration_lets_the_first_user_in_and_nobody_after_him(
-    accounts: AccountService, database: Database, mode: Registration
+    doors: Doors, database: Database, mode: Registration
 ) -> None:
-    closed = replace(accounts, registration=mode)
+    closed = replace(doors, registration=replace(doors.registration, registration=mode))
 
     ends = await asyncio.gather(
         *(closed.register(f"u{n}@example.com", PASSWORD) for n in range(4)), return_exceptions=True
@@ -125,34 +121,34 @@ WRONG_REGISTRATIONS: list[tuple[str, str, str | None, set[str]]] = [
 
 
 async def test_all_that_is_wrong_with_a_registration_is_told_at_once_and_nothing_is_stored(
-    accounts: AccountService, database: Database, hasher: CountingHasher
+    doors: Doors, database: Database, hasher: CountingHasher
 ) -> None:
     for email, password, name, fields in WRONG_REGISTRATIONS:
         with pytest.raises(InvalidInput) as refused:
-            await accounts.register(email, password, name)
+            await doors.register(email, password, name)
         assert {issue.path for issue in refused.value.issues} == {(field,) for field in fields}
 
     assert await count(database, User) == 0
     assert hasher.hashed == 0
 
 
-async def test_any_password_within_the_limits_works_in_full_length(accounts: AccountService) -> None:
+async def test_any_password_within_the_limits_works_in_full_length(doors: Doors) -> None:
     for password in ["12345678", "é" * 4, "x" * 1_024, "\U0001f511" * 256, "with\x00nul"]:
         email = f"{uuid4().hex}@example.com"
-        signed_in = await accounts.register(email, password)
+        signed_in = await doors.register(email, password)
 
-        again = await accounts.login(f"{email.upper()} ", password)
+        again = await doors.login(f"{email.upper()} ", password)
 
         assert again.user == signed_in.user
         assert again.refresh_token != signed_in.refresh_token
         with pytest.raises(InvalidCredentials):
-            await accounts.login(email, password[:-1])
+            await doors.login(email, password[:-1])
 
 
-async def test_a_password_typed_on_another_keyboard_is_the_same(accounts: AccountService) -> None:
-    await accounts.register("ada@example.com", "caf\u00e9 au lait")
+async def test_a_password_typed_on_another_keyboard_is_the_same(doors: Doors) -> None:
+    await doors.register("ada@example.com", "caf\u00e9 au lait")
 
-    signed_in = await accounts.login("ada@example.com", "cafe\u0301 au lait")
+    signed_in = await doors.login("ada@example.com", "cafe\u0301 au lait")
 
     assert signed_in.user.email == "ada@example.com"
 
@@ -170,15 +166,15 @@ WRONG_CREDENTIALS = [
 
 
 async def test_a_wrong_password_and_an_unknown_address_are_told_alike_and_cost_alike(
-    accounts: AccountService, database: Database, hasher: CountingHasher
+    doors: Doors, database: Database, hasher: CountingHasher
 ) -> None:
-    stored = (await accounts.register("ada@example.com", PASSWORD)).user.password_hash
+    stored = (await doors.register("ada@example.com", PASSWORD)).user.password_hash
     sessions = await count(database, UserSession)
 
     for email, password in WRONG_CREDENTIALS:
         hasher.verified.clear()
         with pytest.raises(InvalidCredentials) as refused:
-            await accounts.login(email, password)
+            await doors.login(email, password)
         assert refused.value.message == "The e-mail address or the password is wrong."
         # Verified once, whatever it was, and against a hash with the parameters of a real one.
         assert [each.split("$")[:4] for each in hasher.verified] == [stored.split("$")[:4]]
@@ -186,47 +182,47 @@ async def test_a_wrong_password_and_an_unknown_address_are_told_alike_and_cost_a
     assert await count(database, UserSession) == sessions
 
 
-async def test_signing_out_ends_this_session_and_no_other(accounts: AccountService) -> None:
-    first = await accounts.register("ada@example.com", PASSWORD)
-    second = await accounts.login("ada@example.com", PASSWORD)
-    viewer = await viewer_of(accounts, first.access_token)
+async def test_signing_out_ends_this_session_and_no_other(doors: Doors) -> None:
+    first = await doors.register("ada@example.com", PASSWORD)
+    second = await doors.login("ada@example.com", PASSWORD)
+    viewer = await doors.viewer_of(first.access_token)
 
-    assert await accounts.logout(viewer)
-    assert not await accounts.logout(viewer)
+    assert await doors.sessions.logout(viewer)
+    assert not await doors.sessions.logout(viewer)
 
     with pytest.raises(Unauthenticated, match="ended"):
-        await viewer_of(accounts, first.access_token)
+        await doors.viewer_of(first.access_token)
     with pytest.raises(InvalidCredentials):
-        await accounts.refresh(first.refresh_token)
-    assert (await viewer_of(accounts, second.access_token)).user_id == first.user.id
-    assert isinstance(await accounts.refresh(second.refresh_token), SignedIn)
+        await doors.refresh(first.refresh_token)
+    assert (await doors.viewer_of(second.access_token)).user_id == first.user.id
+    assert isinstance(await doors.refresh(second.refresh_token), SignedIn)
 
 
-async def test_an_operator_at_the_command_line_has_no_session_to_end(accounts: AccountService) -> None:
-    await accounts.register("ada@example.com", PASSWORD)
-    await accounts.register("bob@example.com", PASSWORD)
+async def test_an_operator_at_the_command_line_has_no_session_to_end(doors: Doors) -> None:
+    await doors.register("ada@example.com", PASSWORD)
+    await doors.register("bob@example.com", PASSWORD)
 
-    ada, bob = await accounts.local_viewers()
+    ada, bob = await doors.accounts.local_viewers()
 
-    assert [(await accounts.me(viewer)).email for viewer in (ada, bob)] == ["ada@example.com", "bob@example.com"]
-    assert await accounts.local_viewers(" BOB@example.com") == [bob]
-    assert not await accounts.logout(ada)
+    assert [(await doors.accounts.me(viewer)).email for viewer in (ada, bob)] == ["ada@example.com", "bob@example.com"]
+    assert await doors.accounts.local_viewers(" BOB@example.com") == [bob]
+    assert not await doors.sessions.logout(ada)
     with pytest.raises(NotFound):
-        await accounts.local_viewers("nobody@example.com")
+        await doors.accounts.local_viewers("nobody@example.com")
 
 
-async def test_a_deleted_user_is_nobody_at_once(accounts: AccountService, database: Database) -> None:
-    signed_in = await accounts.register("ada@example.com", PASSWORD)
-    viewer = await viewer_of(accounts, signed_in.access_token)
+async def test_a_deleted_user_is_nobody_at_once(doors: Doors, database: Database) -> None:
+    signed_in = await doors.register("ada@example.com", PASSWORD)
+    viewer = await doors.viewer_of(signed_in.access_token)
     async with database.begin() as session:
         await session.delete(await session.get(User, viewer.user_id))
 
     refusals: list[type[KyroError]] = []
     for attempt in (
-        viewer_of(accounts, signed_in.access_token),
-        accounts.me(viewer),
-        accounts.refresh(signed_in.refresh_token),
-        accounts.login("ada@example.com", PASSWORD),
+        doors.viewer_of(signed_in.access_token),
+        doors.accounts.me(viewer),
+        doors.refresh(signed_in.refresh_token),
+        doors.login("ada@example.com", PASSWORD),
     ):
         with pytest.raises(KyroError) as refused:
             await attempt
@@ -235,11 +231,9 @@ async def test_a_deleted_user_is_nobody_at_once(accounts: AccountService, databa
     assert refusals == [Unauthenticated, Unauthenticated, InvalidCredentials, InvalidCredentials]
 
 
-async def test_a_viewer_is_what_his_memberships_say_and_works_in_them_only(
-    accounts: AccountService, database: Database
-) -> None:
-    ada = await accounts.register("ada@example.com", PASSWORD)
-    bob = await viewer_of(accounts, (await accounts.register("bob@example.com", PASSWORD)).access_token)
+async def test_a_viewer_is_what_his_memberships_say_and_works_in_them_only(doors: Doors, database: Database) -> None:
+    ada = await doors.register("ada@example.com", PASSWORD)
+    bob = await doors.viewer_of((await doors.register("bob@example.com", PASSWORD)).access_token)
     async with database.begin() as session:
         session.add(
             WorkspaceMember(
@@ -250,7 +244,7 @@ async def test_a_viewer_is_what_his_memberships_say_and_works_in_them_only(
             )
         )
 
-    viewer = await viewer_of(accounts, ada.access_token)
+    viewer = await doors.viewer_of(ada.access_token)
 
     own, shared = viewer.default_workspace_id, bob.default_workspace_id
     assert viewer.workspaces == {own: WorkspaceRole.OWNER, shared: WorkspaceRole.VIEWER}
@@ -263,4 +257,4 @@ async def test_a_viewer_is_what_his_memberships_say_and_works_in_them_only(
         viewer.must(Act.SEARCH, new_id())
     with pytest.raises(NotFound):
         bob.workspace(own)
-    assert [workspace.id for workspace in await accounts.workspaces(bob)] == [shared]
+    assert [workspace.id for workspace in await doors.accounts.workspaces(bob)] == [shared]

@@ -11,7 +11,9 @@ from strawberry.dataloader import DataLoader
 
 from kyrochat.accounts.presence import Presences
 from kyrochat.accounts.principals import Principals
+from kyrochat.accounts.registration import RegistrationService
 from kyrochat.accounts.service import AccountService
+from kyrochat.accounts.sessions import SessionService
 from kyrochat.accounts.viewer import NOWHERE, Client, Viewer
 from kyrochat.bots.service import BotService
 from kyrochat.chat.service import ChatService
@@ -25,6 +27,8 @@ class Services:
     """All use cases, for the life of the process."""
 
     accounts: AccountService
+    registration: RegistrationService
+    sessions: SessionService
     principals: Principals
     presences: Presences
     bots: BotService

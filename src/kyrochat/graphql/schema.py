@@ -8,7 +8,7 @@ import strawberry
 from strawberry.printer import print_schema
 
 from kyrochat.errors import InvalidInput
-from kyrochat.graphql.accounts import AccountMutation, AccountQuery, User, Workspace
+from kyrochat.graphql.accounts import AccountQuery, User, Workspace
 from kyrochat.graphql.bots import Bot, BotMutation, BotQuery
 from kyrochat.graphql.chat import ChatMutation, ChatQuery, ChatSubscription, Conversation, Message
 from kyrochat.graphql.context import Context, Info
@@ -18,6 +18,7 @@ from kyrochat.graphql.limits import CostGuard
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.permissions import KeyGuard
 from kyrochat.graphql.problems import EXCEPTION_HANDLERS
+from kyrochat.graphql.sessions import SessionMutation
 from kyrochat.graphql.translate import translate
 from kyrochat.graphql.transport.schema_setup import KyroSchema
 
@@ -93,7 +94,7 @@ class Query(NodeQuery, AccountQuery, BotQuery, DocumentQuery, ChatQuery):
 
 
 @strawberry.type(description="What can be changed. All but `register`, `login` and `refreshSession` needs a sign-in.")
-class Mutation(AccountMutation, BotMutation, DocumentMutation, ChatMutation):
+class Mutation(SessionMutation, BotMutation, DocumentMutation, ChatMutation):
     """All mutations."""
 
 
