@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,8 @@ def test_an_empty_value_is_none_and_strangers_are_ignored(monkeypatch: pytest.Mo
         ("GRAPHIQL", "true", "'on' or 'off'"),
         ("LOG_FORMAT", "xml", "'auto', 'console' or 'json'"),
         ("MAX_UPLOAD_BYTES", "0", "max_upload_bytes"),
+        ("FETCH_ALLOW_CIDRS", "10.0.0.1/8", "has host bits set"),
+        ("FETCH_ALLOW_CIDRS", "10.0.0.0/8,intranet", "'intranet' does not appear to be an IPv4 or IPv6 network"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name_and_what_is_allowed(
@@ -141,6 +144,15 @@ def test_origins_are_separated_by_commas() -> None:
     assert Settings(allowed_origins=" https://a.example ,https://b.example,,").origins == (
         "https://a.example",
         "https://b.example",
+    )
+
+
+def test_networks_to_fetch_from_are_separated_by_commas() -> None:
+    assert Settings().fetch_networks == ()
+    assert Settings(fetch_allow_cidrs=" 10.1.0.0/16 ,fd00::/8,,192.168.7.9 ").fetch_networks == (
+        ip_network("10.1.0.0/16"),
+        ip_network("fd00::/8"),
+        ip_network("192.168.7.9/32"),
     )
 
 

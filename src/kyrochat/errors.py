@@ -97,5 +97,18 @@ class UnreadableDocument(KyroError):
     """The document's bytes hold no text that can be read; the message says what to do about it."""
 
 
+class FetchFailed(KyroError):
+    """A page of the web could not be fetched; the message says why and what to do about it.
+
+    `retryable` says whether the same address may work later (an outage), or not (a refusal). A server that is busy
+    may say when to come back: after `retry_after_s` seconds.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = False, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+
+
 class ConfigurationError(KyroError):
     """A setting is wrong or missing; the message names it and says what to do."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 import platformdirs
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kyrochat.errors import ConfigurationError
@@ -36,6 +36,10 @@ class LogFormat(StrEnum):
     AUTO = "auto"
     CONSOLE = "console"
     JSON = "json"
+
+
+def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def _names(name: str, *vendor_names: str) -> AliasChoices:
@@ -97,7 +101,10 @@ class Settings(BaseSettings):
     )
     workers: int = Field(default=2, ge=0, le=64, description="Ingestion tasks in the server process.")
     rate_limits: Switch = Field(default=Switch.ON, description="Reserved: off for benchmarks and bulk loads.")
-    fetch_allow_cidrs: str = Field(default="", description="Reserved: private networks to fetch web pages from.")
+    fetch_allow_cidrs: str = Field(
+        default="",
+        description="Private networks to fetch web pages from, at any port: 10.1.0.0/16, separated by commas.",
+    )
     allowed_origins: str = Field(
         default="",
         description="Origins, separated by commas, whose browser pages may call the API; * for all.",
@@ -107,6 +114,17 @@ class Settings(BaseSettings):
     )
     log_format: LogFormat = Field(default=LogFormat.AUTO, description="auto, console or json.")
     max_upload_bytes: int = Field(default=25 * 1024 * 1024, ge=1, description="Largest file of an upload.")
+
+    @field_validator("fetch_allow_cidrs")
+    @classmethod
+    def _check_networks(cls, value: str) -> str:
+        _networks(value)
+        return value
+
+    @property
+    def fetch_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """`fetch_allow_cidrs` as networks."""
+        return _networks(self.fetch_allow_cidrs)
 
     @property
     def origins(self) -> tuple[str, ...]:

@@ -69,6 +69,22 @@ def decode(data: bytes, *, html: bool = False) -> str:
     return text
 
 
+def to_utf8(data: bytes, charset: str | None) -> bytes:
+    """Return text in UTF-8 that was served in `charset`; what is Unicode already, or no charset we know, stays.
+
+    The header of an answer goes before what the text says of itself, but not before a byte order mark or valid UTF-8:
+    servers that claim Latin-1 for everything are many.
+    """
+    codec = _allowed_codec(charset) if charset else None
+    if codec in (None, "utf-8") or _from_bom(data[:4]) is not None or _wide_codec(data):
+        return data
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode(codec, errors="replace").encode("utf-8")
+    return data
+
+
 def decode_head(head: bytes) -> str:
     """Return a rough reading of a file's start, to recognise its kind by; ASCII in it is right."""
     bom = _from_bom(head)
@@ -144,10 +160,12 @@ def _wide_codec(data: bytes) -> str | None:
 
 def _declared_codec(data: bytes) -> str | None:
     found = _META_CHARSET.search(data, 0, _META_WITHIN_BYTES)
-    if found is None:
-        return None
+    return None if found is None else _allowed_codec(found[1].decode("ascii", errors="replace"))
+
+
+def _allowed_codec(charset: str) -> str | None:
     try:
-        name = codecs.lookup(found[1].decode("ascii", errors="replace")).name
+        name = codecs.lookup(charset).name
     except (LookupError, ValueError):
         return None
     name = _DECLARED.get(name, name)
