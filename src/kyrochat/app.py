@@ -4,8 +4,9 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 
 from sqlalchemy import text
@@ -26,7 +27,7 @@ from kyrochat.accounts.registration import RegistrationService
 from kyrochat.accounts.service import AccountService
 from kyrochat.accounts.sessions import SessionService
 from kyrochat.accounts.tokens import Tokens
-from kyrochat.accounts.viewer import Client
+from kyrochat.accounts.viewer import Client, Viewer
 from kyrochat.bots.service import PURGE_BOT, BotService
 from kyrochat.chat.answer import Answerer
 from kyrochat.chat.log import AnswerLog
@@ -44,6 +45,7 @@ from kyrochat.errors import KyroError
 from kyrochat.graphql.context import Context, Services
 from kyrochat.graphql.pages import page_routes
 from kyrochat.graphql.schema import build_schema
+from kyrochat.graphql.transport.grants import Grant, Renew
 from kyrochat.graphql.transport.view import GraphQLView, authorization
 from kyrochat.jobs.queue import ClaimedJob, Queue
 from kyrochat.jobs.worker import Kind, Worker
@@ -175,6 +177,7 @@ class KyroApp:
         self.view = GraphQLView(
             build_schema(),
             self._context,
+            on_connect=self._grant,
             allowed_origins=origins,
             graphiql=settings.serves_graphiql,
             upload_max_bytes=settings.max_upload_bytes + MULTIPART_ENVELOPE_BYTES,
@@ -218,26 +221,47 @@ class KyroApp:
         async with running(self._settings, self._access, provided=self._provided) as self._runtime:
             yield
 
-    async def _context(self, connection: Request | WebSocket, params: Mapping[str, object]) -> Context:
-        services, client = self.runtime.services, _client(connection)
+    async def _context(
+        self, connection: Request | WebSocket, params: Mapping[str, object], renew: Renew | None
+    ) -> Context:
+        services, client = self.runtime.services, self._client(connection)
         header = authorization(connection, params)
         if header is None:
-            return Context(services, client=client)
+            return Context(services, client=client, renew=renew)
         try:
             viewer = await services.principals.load(header, client, _foreign_origin(connection))
-            return Context(services, viewer, client=client)
+            return Context(services, viewer, client=client, renew=renew)
         except KyroError as error:
             # Kept until somebody asks for the viewer: signing in works with an old token at hand.
-            return Context(services, refusal=error, client=client)
+            return Context(services, refusal=error, client=client, renew=renew)
+
+    async def _grant(self, connection: HTTPConnection, params: Mapping[str, object]) -> Grant | None:
+        """Return whose the credentials of a socket or a stream are, how long they last, and what tells of their end."""
+        header = authorization(connection, params)
+        if header is None:
+            return None
+        services, client = self.runtime.services, self._client(connection)
+        viewer = await services.principals.load(header, client, _foreign_origin(connection))
+        presence = ExitStack()
+        ended = presence.enter_context(services.presences.of(viewer))
+        left_s = None if viewer.expires_at is None else (viewer.expires_at - datetime.now(UTC)).total_seconds()
+        return Grant(_holder(viewer), left_s, ended, presence.close)
+
+    def _client(self, connection: HTTPConnection) -> Client:
+        user_agent = connection.headers.get("user-agent", "")[:MAX_USER_AGENT_CHARS]
+        return Client(self.view.address_of(connection), user_agent)
 
     async def _check_database(self) -> None:
         async with self.runtime.database.begin() as session:
             await (await session.connection()).execute(text("SELECT 1"))
 
 
-def _client(connection: HTTPConnection) -> Client:
-    address = connection.client.host if connection.client else ""
-    return Client(address, connection.headers.get("user-agent", "")[:MAX_USER_AGENT_CHARS])
+def _holder(viewer: Viewer) -> str:
+    """Return who shares the places for sockets."""
+    if viewer.key is None:
+        return f"user {viewer.user_id}"
+    # A public key is in many browsers: each has places of its own.
+    return f"key {viewer.key.key_id}" + (f" at {viewer.client.address}" if viewer.key.is_public else "")
 
 
 def _foreign_origin(connection: HTTPConnection) -> str | None:

@@ -20,6 +20,7 @@ from strawberry.extensions import SchemaExtension
 
 from kyrochat import errors
 from kyrochat.graphql.transport.document_cache import DocumentCache
+from kyrochat.graphql.transport.grants import Renew
 from kyrochat.graphql.transport.schema_setup import KyroSchema
 from kyrochat.graphql.transport.uploads import Upload
 from kyrochat.graphql.transport.uvicorn_options import UVICORN_OPTIONS
@@ -42,6 +43,7 @@ class Doorbell:
 class Context:
     viewer: str | None
     bell: Doorbell
+    renew: Renew | None
 
 
 Info = strawberry.Info[Context, None]
@@ -109,6 +111,11 @@ class Mutation:
     @strawberry.mutation
     def fail(self, kind: str) -> str | None:
         raise FAILURES[kind]()
+
+    @strawberry.mutation
+    async def renew(self, info: Info, token: str) -> str | None:
+        """Return the holder, or null when this is no socket."""
+        return (await info.context.renew({"Authorization": token})).holder if info.context.renew else None
 
 
 @strawberry.type
@@ -184,12 +191,14 @@ def toy_view(
 ) -> GraphQLView:
     schema = KyroSchema(Query, Mutation, Subscription, documents=cache, extensions=extensions)
 
-    async def build_context(connection: Request | WebSocket, params: Mapping[str, object]) -> Context:
+    async def build_context(
+        connection: Request | WebSocket, params: Mapping[str, object], renew: Renew | None
+    ) -> Context:
         bell.contexts += 1
         token = authorization(connection, params)
         if token in FAILURES:
             raise FAILURES[token]()
-        return Context(token, bell)
+        return Context(token, bell, renew)
 
     return GraphQLView(schema, build_context, **options)  # type: ignore[arg-type]
 

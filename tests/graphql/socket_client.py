@@ -23,6 +23,8 @@ class SocketClient:
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
         self.pings = 0
+        # The payloads of pings that had one.
+        self.warnings: list[dict[str, Any]] = []
 
     async def send(self, message: object) -> None:
         await self.connection.send(message if isinstance(message, str | bytes) else json.dumps(message))
@@ -32,9 +34,11 @@ class SocketClient:
             frame = await self.connection.recv()
             assert isinstance(frame, str), "frames must be text"
             message: dict[str, Any] = json.loads(frame)
-            if message != {"type": "ping"}:
+            if message["type"] != "ping":
                 return message
             self.pings += 1
+            if "payload" in message:
+                self.warnings.append(message["payload"])
             await self.send({"type": "pong"})
 
     async def subscribe(self, id_: str, query: str, **variables: object) -> None:

@@ -1,31 +1,44 @@
 from collections.abc import Mapping
 
 import pytest
-from starlette.websockets import WebSocket
+from starlette.requests import HTTPConnection
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from kyrochat.errors import Forbidden
+from kyrochat.errors import Forbidden, Unauthenticated
+from kyrochat.graphql.transport.grants import Grant
 from tests.graphql.front_door_toy import serving, until
 from tests.graphql.socket_client import FOREVER, INIT, PROTOCOL, connected, opened
 
 
-async def refuse_mallory(_socket: WebSocket, params: Mapping[str, object]) -> float | None:
+async def refuse_mallory(_connection: HTTPConnection, params: Mapping[str, object]) -> Grant | None:
     if params.get("name") == "mallory":
         raise Forbidden("Not you. " + "é" * 200)
-    return 0.2 if params.get("name") == "guest" else None
+    if params.get("name") == "bug":
+        raise RuntimeError("Not for clients.")
+    if params.get("name") == "late":
+        raise Unauthenticated
+    return None
 
 
-async def test_on_connect_may_refuse_with_4403_and_limit_the_life_of_a_socket() -> None:
-    async with serving(on_connect=refuse_mallory) as toy:
-        async with opened(toy) as client:
-            await client.send({**INIT, "payload": {"name": "mallory"}})
-            code, reason = await client.closing()
-            assert (code, reason[:9]) == (4403, "Not you. ")
-        async with connected(toy, name="guest") as client:
-            await client.subscribe("1", FOREVER)
-            assert await client.closing() == (4401, "The access token has expired")
-        await until(lambda: toy.bell.open_streams == 0)
+@pytest.mark.parametrize(
+    ("name", "code", "reason"), [("mallory", 4403, "Not you. "), ("bug", 4500, "Internal server error")]
+)
+async def test_on_connect_may_refuse_a_socket(name: str, code: int, reason: str) -> None:
+    async with serving(on_connect=refuse_mallory) as toy, opened(toy) as client:
+        await client.send({**INIT, "payload": {"name": name}})
+
+        closing = await client.closing()
+
+    assert (closing[0], closing[1][: len(reason)]) == (code, reason)
+
+
+async def test_credentials_that_do_not_hold_are_like_none_at_all() -> None:
+    async with serving(on_connect=refuse_mallory) as toy, connected(toy, name="late") as client:
+        assert await client.run("1", "{ hello }") == [
+            {"type": "next", "payload": {"data": {"hello": "world"}}},
+            {"type": "complete"},
+        ]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from kyrochat.chat.service import ChatService
 from kyrochat.db.models import Bot, Citation, Conversation, Document, Message, Workspace
 from kyrochat.documents.service import DocumentService
 from kyrochat.errors import KyroError, Unauthenticated
+from kyrochat.graphql.transport.grants import Renew
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Context:
     refusal: KyroError = field(default_factory=Unauthenticated)
     # Where the operation comes from, signed in or not.
     client: Client = NOWHERE
+    # Takes new credentials for the socket that the operation came by; None over HTTP.
+    renew: Renew | None = None
 
     @property
     def viewer(self) -> Viewer:

@@ -55,6 +55,7 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Mutation.register": Who.ANYBODY,
     "Mutation.login": Who.ANYBODY,
     "Mutation.refreshSession": Who.ANYBODY,
+    "Mutation.refreshSocket": Who.ANYBODY,
     "Mutation.logout": Who.PERSON,
     "Mutation.createBot": Act.MANAGE_BOTS,
     "Mutation.updateBot": Act.MANAGE_BOTS,

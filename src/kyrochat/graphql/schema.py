@@ -19,6 +19,7 @@ from kyrochat.graphql.node import Node
 from kyrochat.graphql.permissions import KeyGuard
 from kyrochat.graphql.problems import EXCEPTION_HANDLERS
 from kyrochat.graphql.sessions import SessionMutation
+from kyrochat.graphql.socket_credentials import SocketMutation
 from kyrochat.graphql.translate import translate
 from kyrochat.graphql.transport.schema_setup import KyroSchema
 
@@ -93,8 +94,11 @@ class Query(NodeQuery, AccountQuery, BotQuery, DocumentQuery, ChatQuery):
     """All queries."""
 
 
-@strawberry.type(description="What can be changed. All but `register`, `login` and `refreshSession` needs a sign-in.")
-class Mutation(SessionMutation, BotMutation, DocumentMutation, ChatMutation):
+@strawberry.type(
+    description="What can be changed. All but `register`, `login`, `refreshSession` and `refreshSocket` needs a "
+    "sign-in."
+)
+class Mutation(SessionMutation, SocketMutation, BotMutation, DocumentMutation, ChatMutation):
     """All mutations."""
 
 

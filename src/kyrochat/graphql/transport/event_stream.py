@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from starlette.types import Message, Receive, Scope, Send
 from strawberry.types import ExecutionResult
 
+from kyrochat.errors import Unauthenticated
+from kyrochat.graphql.transport.grants import Grant, follow
 from kyrochat.graphql.transport.masking import present_exception, present_result
 from kyrochat.graphql.transport.refusals import encode_json
 
@@ -42,27 +44,35 @@ class OpenStreams:
 class EventStream:
     """An ASGI response: one `next` event per result, then `complete`; comments keep it alive in between.
 
-    Whatever ends it, the client included, `results` is closed before it returns.
+    When the grant is over, an error says so and the stream is complete. Whatever ends it, the client included,
+    `results` is closed before it returns.
     """
 
     results: AsyncGenerator[ExecutionResult, None]
     request_id: str
     open_streams: OpenStreams
+    grant: Grant
     keep_alive_s: float = KEEP_ALIVE_S
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Stream until the results or the client are gone."""
+        """Stream until the results, the grant or the client are gone."""
         pump = asyncio.create_task(self._pump(send))
         self.open_streams.add(pump)
         pulse = asyncio.create_task(self._keep_alive(send))
         gone = asyncio.create_task(_disconnected(receive))
+        over = follow(self.grant)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-            await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({pump, gone, over}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (pulse, gone, pump):
+            is_over = over.done() and not pump.done()
+            for task in (pulse, gone, over, pump):
                 task.cancel()
-            await asyncio.gather(pulse, gone, pump, return_exceptions=True)
+            await asyncio.gather(pulse, gone, over, pump, return_exceptions=True)
+        if is_over:
+            reason = Unauthenticated(f"{over.result().reason}. Send a new token, and resume where this ends.")
+            await self._send_failure(send, reason)
+            await send(_event("complete"))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _pump(self, send: Send) -> None:
@@ -71,9 +81,12 @@ class EventStream:
                 async for result in self.results:
                     await send(_event("next", encode_json(present_result(result, self.request_id))))
             except Exception as error:
-                failure = {"errors": [present_exception(error, self.request_id)]}
-                await send(_event("next", encode_json(failure)))
+                await self._send_failure(send, error)
         await send(_event("complete"))
+
+    async def _send_failure(self, send: Send, error: Exception) -> None:
+        failure = {"errors": [present_exception(error, self.request_id)]}
+        await send(_event("next", encode_json(failure)))
 
     async def _keep_alive(self, send: Send) -> None:
         while True:

@@ -2,15 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from math import ceil
 from typing import assert_never
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from strawberry.types import ExecutionResult
 
-from kyrochat.errors import KyroError
+from kyrochat.errors import InvalidCredentials, KyroError, Unauthenticated
+from kyrochat.graphql.transport.grants import Grant, GrantEnd, OnConnect, Params, Renew, follow, renewed
 from kyrochat.graphql.transport.masking import is_request_error, new_request_id, present_exception, present_result
 from kyrochat.graphql.transport.operation import Operation
 from kyrochat.graphql.transport.origins import Origins
@@ -24,37 +26,45 @@ from kyrochat.graphql.transport.socket_messages import (
     Subscribe,
     parse_message,
 )
+from kyrochat.graphql.transport.socket_places import SocketPlaces
 
 logger = logging.getLogger("kyrochat.graphql")
 
 SUBPROTOCOL = "graphql-transport-ws"
 MAX_CLOSE_REASON_BYTES = 123
 
-Params = Mapping[str, object]
 # Starts an operation in a fresh context, and returns its results.
-StartOperation = Callable[[WebSocket, Params, Operation], Awaitable[AsyncGenerator[ExecutionResult, None]]]
-# May raise a KyroError, which closes the socket with 4403; returns how long the credentials last, in seconds.
-OnConnect = Callable[[WebSocket, Params], Awaitable[float | None]]
-
-
-async def accept_any_connection(_socket: WebSocket, _params: Params) -> None:
-    """Let everyone in, for as long as they like: each operation's context says who may do what."""
+StartOperation = Callable[[WebSocket, Params, Renew, Operation], Awaitable[AsyncGenerator[ExecutionResult, None]]]
 
 
 @dataclass(frozen=True, slots=True)
 class SocketLimits:
-    """What one socket may hold, and how long it may be silent."""
+    """What one socket may hold, how long it may be silent, and how many of them there may be.
+
+    Sockets are counted by the holder of their credentials; those without, by the address of the client.
+    """
 
     max_operations: int = 20
+    max_per_holder: int = 100
     init_timeout_s: float = 10.0
     ping_interval_s: float = 20.0
 
 
-async def serve_socket(
-    socket: WebSocket, origins: Origins, start: StartOperation, on_connect: OnConnect, limits: SocketLimits
-) -> None:
+@dataclass(frozen=True, slots=True)
+class SocketDoor:
+    """What all sockets of one view share."""
+
+    origins: Origins
+    start: StartOperation
+    on_connect: OnConnect
+    address_of: Callable[[WebSocket], str]
+    limits: SocketLimits
+    places: SocketPlaces
+
+
+async def serve_socket(socket: WebSocket, door: SocketDoor) -> None:
     """Shake hands and serve the socket until its end; foreign origins get 403, other protocols close with 4406."""
-    if not origins.allow(socket.headers):
+    if not door.origins.allow(socket.headers):
         logger.info("Refused a socket of the foreign origin %.100r", socket.headers.get("origin"))
         await socket.close(1008)
         return
@@ -66,34 +76,30 @@ async def serve_socket(
             return
     except WebSocketDisconnect:
         return
-    await SocketSession(socket, start, on_connect, limits).run()
+    await SocketSession(socket, door).run()
 
 
 class SocketSession:
     """The state of one accepted socket; `run` is its whole life."""
 
-    def __init__(
-        self,
-        socket: WebSocket,
-        start: StartOperation,
-        on_connect: OnConnect,
-        limits: SocketLimits,
-    ) -> None:
+    def __init__(self, socket: WebSocket, door: SocketDoor) -> None:
         self._socket = socket
-        self._start = start
-        self._on_connect = on_connect
-        self._limits = limits
+        self._door = door
+        self._limits = door.limits
         self._params: Params | None = None
+        self._grant = Grant()
+        self._place: str | None = None
         self._acknowledged = False
         self._closed = False
         self._operations: dict[str, asyncio.Task[None]] = {}
         # Also those that were told to stop, and still clean up.
         self._tasks: set[asyncio.Task[None]] = set()
         self._clocks: list[asyncio.Task[None]] = []
+        self._life: asyncio.Task[GrantEnd] | None = None
 
     async def run(self) -> None:
         """Serve messages until either side closes; every operation is over when this returns."""
-        self._clock(self._close_after(self._limits.init_timeout_s, 4408, "Connection initialisation timeout"))
+        self._clocks.append(asyncio.create_task(self._close_without_init()))
         try:
             while (text := await self._receive()) is not None:
                 await self._handle(text)
@@ -101,10 +107,12 @@ class SocketSession:
             await self._close(violation.code, violation.reason)
         finally:
             self._closed = True
-            leftovers = [*self._clocks, *self._tasks]
+            leftovers = [*self._clocks, *self._tasks, *([self._life] if self._life else [])]
             for task in leftovers:
                 task.cancel()
             await asyncio.gather(*leftovers, return_exceptions=True)
+            if self._place is not None:
+                self._door.places.give_back(self._place)
 
     async def _receive(self) -> str | None:
         """Return the next text frame, or None when the socket is closed."""
@@ -142,17 +150,59 @@ class SocketSession:
         self._params = params
         self._clocks.pop().cancel()
         try:
-            lifetime_s = await self._on_connect(self._socket, params)
+            grant = await self._door.on_connect(self._socket, params) or Grant()
+        except Unauthenticated:
+            # Like no credentials at all: signing in works with an old token at hand, and the rest fails by itself.
+            grant = Grant()
         except KyroError as error:
             raise ProtocolViolation(4403, error.message) from None
         except Exception as error:
             present_exception(error, new_request_id())
             raise ProtocolViolation(4500, "Internal server error") from None
+        self._take_place(grant)
+        self._follow(grant)
         await self._send("connection_ack")
         self._acknowledged = True
-        self._clock(self._ping())
-        if lifetime_s is not None:
-            self._clock(self._close_after(lifetime_s, 4401, "The access token has expired"))
+        self._clocks.append(asyncio.create_task(self._ping()))
+
+    def _take_place(self, grant: Grant) -> None:
+        who = f"address {self._door.address_of(self._socket)}" if grant.holder is None else f"holder {grant.holder}"
+        if not self._door.places.take(who):
+            grant.release()
+            raise ProtocolViolation(4429, f"Too many sockets: {self._limits.max_per_holder} are open already")
+        self._place = who
+
+    def _follow(self, grant: Grant) -> None:
+        """Close the socket when the grant is over, in place of the one before."""
+        self._grant = grant
+        if self._life is not None:
+            self._life.cancel()
+        self._life = follow(grant, self._warn)
+        self._life.add_done_callback(self._on_grant_over)
+
+    def _on_grant_over(self, life: "asyncio.Task[GrantEnd]") -> None:
+        if not life.cancelled():
+            end = life.result()
+            self._clocks.append(asyncio.create_task(self._close(end.code, end.reason)))
+
+    async def _warn(self, left_s: float) -> None:
+        await self._send("ping", payload={"accessTokenExpiresInSeconds": ceil(left_s)})
+
+    async def renew(self, params: Params) -> Grant:
+        """Go on with new credentials of the same holder; operations that run are not touched.
+
+        Raises:
+            KyroError: they are not valid, or somebody else's.
+        """
+        assert self._params is not None
+        together = renewed(self._params, params)
+        grant = await self._door.on_connect(self._socket, together) or Grant()
+        if grant.holder is None or grant.holder != self._grant.holder:
+            grant.release()
+            raise InvalidCredentials("These credentials are not of whom the socket belongs to. Open another socket.")
+        self._params = together
+        self._follow(grant)
+        return grant
 
     async def _subscribe(self, message: Subscribe) -> None:
         if not self._acknowledged or self._params is None:
@@ -175,7 +225,7 @@ class SocketSession:
     async def _operate(self, id_: str, operation: Operation, params: Params) -> None:
         request_id = new_request_id()
         try:
-            results = await self._start(self._socket, params, operation)
+            results = await self._door.start(self._socket, params, self.renew, operation)
             async with aclosing(results):
                 is_first = True
                 async for result in results:
@@ -220,14 +270,11 @@ class SocketSession:
         with suppress(WebSocketDisconnect, RuntimeError):
             await self._socket.close(code, reason)
 
-    async def _close_after(self, delay_s: float, code: int, reason: str) -> None:
-        await asyncio.sleep(delay_s)
-        await self._close(code, reason)
+    async def _close_without_init(self) -> None:
+        await asyncio.sleep(self._limits.init_timeout_s)
+        await self._close(4408, "Connection initialisation timeout")
 
     async def _ping(self) -> None:
         while True:
             await asyncio.sleep(self._limits.ping_interval_s)
             await self._send("ping")
-
-    def _clock(self, ticking: "Awaitable[None]") -> None:
-        self._clocks.append(asyncio.ensure_future(ticking))

@@ -1,6 +1,6 @@
 """The front door: GraphQL over POST, server-sent events and graphql-transport-ws, on one path."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 from typing import cast
@@ -13,9 +13,11 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
-from kyrochat.errors import RateLimited
+from kyrochat.errors import KyroError, RateLimited
 from kyrochat.graphql.transport.body_limit import BODY_GRACE_S, JSON_BODY_MAX_BYTES, UPLOAD_MAX_BYTES, BodyLimit
+from kyrochat.graphql.transport.client_address import Network, address_of
 from kyrochat.graphql.transport.event_stream import KEEP_ALIVE_S, EventStream, OpenStreams
+from kyrochat.graphql.transport.grants import Grant, OnConnect, Params, Renew
 from kyrochat.graphql.transport.masking import (
     INTERNAL,
     is_request_error,
@@ -34,16 +36,13 @@ from kyrochat.graphql.transport.refusals import (
     refusal_response,
 )
 from kyrochat.graphql.transport.schema_setup import KyroSchema
-from kyrochat.graphql.transport.socket_session import (
-    OnConnect,
-    SocketLimits,
-    accept_any_connection,
-    serve_socket,
-)
+from kyrochat.graphql.transport.socket_places import SocketPlaces
+from kyrochat.graphql.transport.socket_session import SocketDoor, SocketLimits, serve_socket
 from kyrochat.graphql.transport.uploads import multipart_operation, require_preflight_header
 
-# Called once per operation: on a socket too, with the payload of its connection_init.
-BuildContext = Callable[[Request | WebSocket, Mapping[str, object]], Awaitable[object]]
+# Called once per operation: on a socket too, with the payload of its connection_init, and with what takes new
+# credentials for it.
+BuildContext = Callable[[Request | WebSocket, Params, Renew | None], Awaitable[object]]
 Results = AsyncGenerator[ExecutionResult, None]
 
 OVER_POST = (OperationType.QUERY, OperationType.MUTATION)
@@ -56,22 +55,26 @@ STATUS_OF_CODE = {
 }
 
 
-def authorization(connection: HTTPConnection, params: Mapping[str, object]) -> str | None:
-    """Return the `Authorization` of an operation: the header, or else the connection_init entry, in any case."""
-    if (header := connection.headers.get("authorization")) is not None:
-        return header
+def authorization(connection: HTTPConnection, params: Params) -> str | None:
+    """Return the `Authorization` of an operation: of the socket's params, in any case, or else the header."""
     for name, value in params.items():
+        # First, since a socket's credentials may have been renewed; its header stays what it was.
         if name.lower() == "authorization" and isinstance(value, str):
             return value
-    return None
+    return connection.headers.get("authorization")
+
+
+async def admit_anyone(_connection: HTTPConnection, _params: Params) -> None:
+    """Let everyone in, for as long as they like: each operation's context says who may do what."""
 
 
 class GraphQLView:
     """An ASGI app for a `Route` and a `WebSocketRoute` on the same path.
 
     `build_context` makes `info.context` for each operation; a KyroError from it fails that operation only.
-    `on_connect` sees each connection_init; a KyroError from it closes the socket with 4403, and the seconds it
-    returns are the socket's life (None: no end). Sockets are taken from the same origin, from
+    `on_connect` sees each connection_init, and each request for an event stream. The grant that it returns is followed:
+    when it is over, the socket or the stream ends. Unauthenticated from it is like no credentials, since the contexts
+    fail by themselves; any other KyroError closes a socket with 4403. Sockets are taken from the same origin, from
     `allowed_origins` and from clients that are no browsers. With `graphiql`, a browser's GET is sent to `graphiql/`;
     with `get_queries`, queries are answered over GET too, as urql sends them unless told otherwise.
     """
@@ -81,7 +84,7 @@ class GraphQLView:
         schema: KyroSchema,
         build_context: BuildContext,
         *,
-        on_connect: OnConnect = accept_any_connection,
+        on_connect: OnConnect = admit_anyone,
         allowed_origins: Iterable[str] = (),
         graphiql: bool = False,
         get_queries: bool = False,
@@ -89,31 +92,49 @@ class GraphQLView:
         upload_max_bytes: int = UPLOAD_MAX_BYTES,
         body_grace_s: float = BODY_GRACE_S,
         socket_limits: SocketLimits | None = None,
+        trusted_proxies: Sequence[Network] = (),
         keep_alive_s: float = KEEP_ALIVE_S,
     ) -> None:
         self._schema = schema
         self._build_context = build_context
         self._on_connect = on_connect
-        self._origins = Origins.of(allowed_origins)
         self._graphiql = graphiql
         self._get_queries = get_queries
         self._json_max_bytes = json_max_bytes
-        self._socket_limits = socket_limits or SocketLimits()
+        self._trusted_proxies = tuple(trusted_proxies)
         self._keep_alive_s = keep_alive_s
         self._open_streams = OpenStreams()
+        limits = socket_limits or SocketLimits()
+        self._sockets = SocketDoor(
+            origins=Origins.of(allowed_origins),
+            start=self._start,
+            on_connect=on_connect,
+            address_of=self.address_of,
+            limits=limits,
+            places=SocketPlaces(limits.max_per_holder),
+        )
         self._http: ASGIApp = BodyLimit(self._serve_http, json_max_bytes, upload_max_bytes, body_grace_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or one socket."""
         if scope["type"] == "websocket":
             socket = WebSocket(scope, receive, send)
-            await serve_socket(socket, self._origins, self._start, self._on_connect, self._socket_limits)
+            await serve_socket(socket, self._sockets)
         else:
             await self._http(scope, receive, send)
 
     def end_streams(self) -> None:
         """End all event streams; sockets are uvicorn's to close. Call it when the server is told to stop."""
         self._open_streams.end_all()
+
+    @property
+    def open_sockets(self) -> int:
+        """How many sockets are open, of those that have said who they are."""
+        return self._sockets.places.taken.total()
+
+    def address_of(self, connection: HTTPConnection) -> str:
+        """Return the client's address, as told by the proxies that are trusted."""
+        return address_of(connection, self._trusted_proxies)
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -155,18 +176,18 @@ class GraphQLView:
             require_preflight_header(request)
             if accepted.json_media_type is None:
                 raise RequestRefused(406, "BAD_USER_INPUT", "The answer to an upload comes as JSON.")
-            context = await self._build_context(request, {})
+            context = await self._build_context(request, {}, None)
             async with multipart_operation(request, self._json_max_bytes) as operation:
                 # No stream: it would outlive the files.
-                return await self._execute(operation, context, replace(accepted, takes_events=False))
+                return await self._execute(request, operation, context, replace(accepted, takes_events=False))
         if not _is_media_type(content_type, JSON_MEDIA_TYPE):
             takes = f"{JSON_MEDIA_TYPE}, multipart/form-data"
             raise RequestRefused(
                 415, "BAD_USER_INPUT", f"Send `Content-Type: {JSON_MEDIA_TYPE}`.", {"Accept-Post": takes}
             )
-        context = await self._build_context(request, {})
+        context = await self._build_context(request, {}, None)
         operation = operation_from(parse_json(await request.body()))
-        return await self._execute(operation, context, accepted)
+        return await self._execute(request, operation, context, accepted)
 
     async def _run_get(self, request: Request, accepted: Accepted) -> Response | EventStream:
         parameters: dict[str, object] = dict(request.query_params)
@@ -174,18 +195,19 @@ class GraphQLView:
             if isinstance(text := parameters.get(name), str):
                 parameters[name] = parse_json(text)
         operation = operation_from(parameters)
-        context = await self._build_context(request, {})
-        return await self._execute(operation, context, accepted, (OperationType.QUERY,))
+        context = await self._build_context(request, {}, None)
+        return await self._execute(request, operation, context, accepted, (OperationType.QUERY,))
 
     async def _execute(
         self,
+        request: Request,
         operation: Operation,
         context: object,
         accepted: Accepted,
         allowed: Collection[OperationType] = OVER_POST,
     ) -> Response | EventStream:
         if accepted.json_media_type is None:
-            return await self._event_stream(operation, context, {*allowed, OperationType.SUBSCRIPTION})
+            return await self._event_stream(request, operation, context, {*allowed, OperationType.SUBSCRIPTION})
         try:
             result = await self._schema.execute(
                 operation.query,
@@ -201,7 +223,7 @@ class GraphQLView:
                     405, "BAD_USER_INPUT", "Mutations are sent with POST.", {"Allow": "POST"}
                 ) from None
             if accepted.takes_events:
-                return await self._event_stream(operation, context, {OperationType.SUBSCRIPTION})
+                return await self._event_stream(request, operation, context, {OperationType.SUBSCRIPTION})
             raise RequestRefused(
                 400,
                 "SUBSCRIPTION_NEEDS_STREAM",
@@ -213,13 +235,17 @@ class GraphQLView:
         return _result_response(result, accepted.json_media_type)
 
     async def _event_stream(
-        self, operation: Operation, context: object, allowed: Collection[OperationType]
+        self, request: Request, operation: Operation, context: object, allowed: Collection[OperationType]
     ) -> EventStream:
         results = await self._stream(operation, context, allowed)
-        return EventStream(results, new_request_id(), self._open_streams, self._keep_alive_s)
+        try:
+            grant = await self._on_connect(request, {}) or Grant()
+        except KyroError:
+            grant = Grant()
+        return EventStream(results, new_request_id(), self._open_streams, grant, self._keep_alive_s)
 
-    async def _start(self, socket: WebSocket, params: Mapping[str, object], operation: Operation) -> Results:
-        return await self._stream(operation, await self._build_context(socket, params), OperationType)
+    async def _start(self, socket: WebSocket, params: Params, renew: Renew, operation: Operation) -> Results:
+        return await self._stream(operation, await self._build_context(socket, params, renew), OperationType)
 
     async def _stream(self, operation: Operation, context: object, allowed: Iterable[OperationType]) -> Results:
         results = await self._schema.stream(
