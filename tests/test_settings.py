@@ -1,16 +1,13 @@
-"""Settings: every name works, wrong values are told clearly, and there is one secret however many processes start."""
+"""Settings: every name works, and wrong values are told clearly."""
 
 import os
-import subprocess
-import sys
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from kyrochat.errors import ConfigurationError
-from kyrochat.settings import LogFormat, Registration, Settings, Switch, signing_secret
+from kyrochat.settings import LogFormat, Registration, Settings, Switch
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +47,7 @@ def test_without_any_setting_it_serves_this_machine_only() -> None:
         ("KYROCHAT_PINECONE_API_KEY", "pinecone_api_key"),
         ("PINECONE_API_KEY", "pinecone_api_key"),
         ("KYROCHAT_SECRET_KEY", "secret_key"),
+        ("KYROCHAT_SECRET_KEY_PREVIOUS", "secret_key_previous"),
         ("KYROCHAT_REDIS_URL", "redis_url"),
         ("KYROCHAT_HOST", "host"),
         ("KYROCHAT_GEMINI_MODEL", "gemini_model"),
@@ -66,7 +64,7 @@ def test_each_name_sets_its_field_from_the_environment_and_from_a_file(
     monkeypatch.setenv(name, "from the environment")
 
     assert revealed(Settings(), field) == "from the environment"
-    if field.endswith(("key", "url")):
+    if field.endswith(("key", "previous", "url")):
         assert "from the environment" not in repr(Settings())
 
 
@@ -154,74 +152,3 @@ def test_networks_to_fetch_from_are_separated_by_commas() -> None:
         ip_network("fd00::/8"),
         ip_network("192.168.7.9/32"),
     )
-
-
-def test_the_secret_is_made_once_and_for_our_eyes_only(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path / "new" / "data")
-
-    secret = signing_secret(settings)
-
-    path = tmp_path / "new" / "data" / "secret.key"
-    assert len(secret) == 64
-    assert path.read_bytes() == secret
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert [entry.name for entry in path.parent.iterdir()] == ["secret.key"]
-    assert signing_secret(settings) == secret
-    assert signing_secret(Settings(data_dir=tmp_path / "other")) != secret
-
-
-def test_eight_processes_that_start_at_once_have_the_same_secret(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from kyrochat.settings import Settings, signing_secret;"
-        "settings = Settings(data_dir=Path(sys.argv[1]));"
-        "print('ready', flush=True); sys.stdin.readline(); print(signing_secret(settings).hex())"
-    )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", program, str(tmp_path / "data")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(8)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    secrets = {process.communicate(timeout=30)[0].strip() for process in processes}
-
-    assert len(secrets) == 1
-    assert len(secrets.pop()) == 128
-    path = tmp_path / "data" / "secret.key"
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert [entry.name for entry in path.parent.iterdir()] == ["secret.key"]
-
-
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
-def test_a_secret_that_others_can_read_is_refused_with_the_remedy(tmp_path: Path, mode: int) -> None:
-    settings = Settings(data_dir=tmp_path)
-    signing_secret(settings)
-    (tmp_path / "secret.key").chmod(mode)
-
-    with pytest.raises(ConfigurationError, match="chmod 600"):
-        signing_secret(settings)
-
-
-def test_a_secret_that_is_too_short_is_refused_wherever_it_comes_from(tmp_path: Path) -> None:
-    path = tmp_path / "secret.key"
-    path.touch(mode=0o600)
-    path.write_bytes(b"x" * 31)
-
-    with pytest.raises(ConfigurationError, match="shorter than 32 bytes"):
-        signing_secret(Settings(data_dir=tmp_path))
-    with pytest.raises(ConfigurationError, match="KYROCHAT_SECRET_KEY is shorter than 32 bytes") as refused:
-        signing_secret(Settings(data_dir=tmp_path, secret_key="hunter2"))
-
-    assert "hunter2" not in refused.value.message
-    given = signing_secret(Settings(data_dir=tmp_path, secret_key="x" * 32))
-    assert given == b"x" * 32
-    assert path.read_bytes() == b"x" * 31

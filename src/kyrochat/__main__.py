@@ -89,6 +89,46 @@ def ask(bot: str, question: str, email: str | None, data_dir: Path | None) -> No
     _run(lambda settings: ask_bot(settings, click.echo, bot, question, email), data_dir=data_dir, quiet=True)
 
 
+@main.group()
+def secret() -> None:
+    """The secret key, which signs tokens: change it, or tell the database that it has changed."""
+
+
+@secret.command()
+@data_dir_option
+def rotate(data_dir: Path | None) -> None:
+    """Make a new secret key in the data directory; what the old one signed stays valid until that is removed."""
+    from kyrochat.errors import KyroError
+    from kyrochat.signing.key_files import rotate_key
+
+    try:
+        previous = rotate_key(_settings({"data_dir": data_dir}))
+    except KyroError as error:
+        raise click.ClickException(error.message) from error
+    click.echo(
+        f"There is a new key; the old one is kept in {previous}.\n"
+        "Restart all servers: each needs both files. 20 minutes later remove the old one, and restart them again.\n"
+        "If the old key has leaked, do not wait: until it is removed, tokens that are signed with it are believed."
+    )
+
+
+@secret.command()
+@data_dir_option
+def accept(data_dir: Path | None) -> None:
+    """Use the database with another secret key from now on: when the old one is lost."""
+    from kyrochat.serving import accept_secret_key
+
+    async def run(settings: "Settings") -> None:
+        changed = await accept_secret_key(settings)
+        click.echo(
+            "The database is used with this key from now on. Clients refresh their sessions, or sign in again."
+            if changed
+            else "The database has been used with this key all along."
+        )
+
+    _run(run, data_dir=data_dir, quiet=True)
+
+
 def _run(make: Any, *, quiet: bool = False, **options: Any) -> None:
     """Run a command's coroutine. An expected failure is one line and exit code 1, never a traceback."""
     import asyncio

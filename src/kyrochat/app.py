@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -53,7 +52,9 @@ from kyrochat.retrieval.dense import DenseRetrieval
 from kyrochat.retrieval.offline import ExtractiveModel
 from kyrochat.retrieval.providers import Providers, open_providers
 from kyrochat.retrieval.retriever import Retriever
-from kyrochat.settings import Settings, signing_secret
+from kyrochat.settings import Settings
+from kyrochat.signing.agreement import agree_on_key
+from kyrochat.signing.key_files import secret_keys
 
 # Jobs get this long to end by themselves at shutdown; then they are given back, without a charge.
 WORKER_GRACE_S = 15.0
@@ -83,6 +84,8 @@ async def running(
         database = access.open_app()
         stack.push_async_callback(database.close)
         await refuse_to_bypass(database)
+        keys = secret_keys(settings)
+        await agree_on_key(database, keys)
         if provided is None:
             provided = await stack.enter_async_context(open_providers(settings))
         model, dense = provided.model, provided.dense
@@ -96,7 +99,7 @@ async def running(
         await stack.enter_async_context(answers.alive())
         if settings.workers:
             await stack.enter_async_context(working(settings.workers, access, changes, store, dense))
-        tokens = Tokens(signing_secret(settings))
+        tokens = Tokens(keys.current, keys.previous)
         sessions = SessionService(database, changes, passwords, tokens)
         presences = Presences(database, changes)
         await stack.enter_async_context(presences.watched())
@@ -111,7 +114,8 @@ async def running(
                     passwords,
                     sessions,
                     settings.registration,
-                    setup_code=None if settings.is_loopback else secrets.token_hex(5),
+                    # The same in all processes: it does not matter which one printed it.
+                    setup_code=None if settings.is_loopback else keys.derive("setup code")[:5].hex(),
                 ),
                 principals=Principals(database, tokens),
                 presences=presences,

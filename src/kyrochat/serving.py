@@ -6,15 +6,18 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING
 
 import uvicorn
 
-from kyrochat.db.access import database_access
+from kyrochat.db.access import DatabaseAccess, database_access
+from kyrochat.db.engine import Database
 from kyrochat.db.migrate import migrate
 from kyrochat.errors import ConfigurationError
-from kyrochat.settings import Settings, signing_secret
+from kyrochat.settings import Settings
+from kyrochat.signing.agreement import accept_key, agree_on_key
+from kyrochat.signing.key_files import secret_keys
 
 if TYPE_CHECKING:
     from kyrochat.app import KyroApp
@@ -77,7 +80,8 @@ async def serve(settings: Settings) -> None:
 
         access = await database
         # Looked at again inside, where a bad one would end in a traceback of uvicorn's.
-        signing_secret(settings)
+        async with _app_database(access) as opened:
+            await agree_on_key(opened, secret_keys(settings))
         app = KyroApp(settings, access)
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", **UVICORN_OPTIONS)
         server = KyroServer(config, app, settings, started_at)
@@ -115,6 +119,21 @@ async def migrate_to(settings: Settings, revision: str) -> None:
     """Bring the database to a revision."""
     async with database_access(settings, migrating=False) as access:
         await migrate(access.urls.owner, revision)
+
+
+async def accept_secret_key(settings: Settings) -> bool:
+    """Let the database be used with this process' secret key from now on; say whether that changed anything."""
+    async with database_access(settings) as access, _app_database(access) as database:
+        return await accept_key(database, secret_keys(settings))
+
+
+@contextlib.asynccontextmanager
+async def _app_database(access: DatabaseAccess) -> AsyncGenerator[Database, None]:
+    database = access.open_app()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 def _listen(settings: Settings) -> socket.socket:

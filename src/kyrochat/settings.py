@@ -1,18 +1,12 @@
 """All settings, from the environment (prefix `KYROCHAT_`; the vendors' plain names work too) and `.env`."""
 
 import ipaddress
-import os
-import secrets
 from enum import StrEnum
 from pathlib import Path
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-from kyrochat.errors import ConfigurationError
-
-MIN_SECRET_BYTES = 32
 
 
 class Registration(StrEnum):
@@ -75,7 +69,11 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     secret_key: SecretStr | None = Field(
         default=None,
-        description="Signs tokens; at least 32 bytes. Empty: generated once in the data directory.",
+        description="Signs tokens; at least 32 random bytes. Empty: made once, `secret.key` in the data directory.",
+    )
+    secret_key_previous: SecretStr | None = Field(
+        default=None,
+        description="The key before a rotation, still believed. Empty: `secret.key.previous`, if it is there.",
     )
     registration: Registration = Field(
         default=Registration.OPEN, description="open: everybody; invite and closed: only the first one, who is admin."
@@ -150,47 +148,3 @@ class Settings(BaseSettings):
     def serves_graphiql(self) -> bool:
         """Whether `/graphiql/` is there."""
         return self.is_loopback if self.graphiql is None else self.graphiql is Switch.ON
-
-
-def signing_secret(settings: Settings) -> bytes:
-    """Return the key that signs tokens: the setting, or a random one kept in `<data_dir>/secret.key`.
-
-    The file appears at once and whole (linked into place, mode 0600), so processes that start together agree.
-
-    Raises:
-        ConfigurationError: the key is too short, or others can read the file.
-    """
-    if settings.secret_key is not None:
-        key = settings.secret_key.get_secret_value().encode()
-        if len(key) < MIN_SECRET_BYTES:
-            raise ConfigurationError(
-                f"KYROCHAT_SECRET_KEY is shorter than {MIN_SECRET_BYTES} bytes. Try: openssl rand -hex 32"
-            )
-        return key
-    path = settings.data_dir / "secret.key"
-    if not path.exists():
-        _create_secret(path)
-    if os.name == "posix" and path.stat().st_mode & 0o077:
-        raise ConfigurationError(f"Others can read {path}. Run: chmod 600 {path}")
-    key = path.read_bytes()
-    if len(key) < MIN_SECRET_BYTES:
-        raise ConfigurationError(f"{path} is shorter than {MIN_SECRET_BYTES} bytes. Remove it to get a new one.")
-    return key
-
-
-def _create_secret(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".secret-{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(64))
-            file.flush()
-            os.fsync(file.fileno())
-        # Another process may have linked its own meanwhile; then that one holds.
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            return
-    finally:
-        draft.unlink()

@@ -1,6 +1,7 @@
 """Access tokens: what we signed and nothing else."""
 
 import base64
+import hmac
 import json
 import warnings
 from datetime import UTC, datetime, timedelta
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 
 from kyrochat.accounts.tokens import ACCESS_LIFETIME, LEEWAY_S, REFRESH_PREFIX, AccessClaims, Tokens, new_secret
 from kyrochat.errors import Unauthenticated
+from kyrochat.signing.keys import derived_key, key_id
 from tests.accounts.conftest import SECRET
 
 USER, SESSION = UUID(int=1), UUID(int=2)
-KEY = Tokens(SECRET)._key("access")
+KEY = derived_key(SECRET, "access")
 
 
 def signed(key: bytes | None = KEY, algorithm: str = "HS256", **claims: object) -> str:
@@ -102,6 +104,8 @@ future = datetime.now(UTC) + timedelta(days=1)
 def test_what_we_did_not_sign_like_this_is_refused(tokens: Tokens, token: str) -> None:
     with pytest.raises(Unauthenticated):
         tokens.read_access_token(token)
+    with pytest.raises(Unauthenticated):
+        Tokens(SECRET, previous=b"another secret, from before a rotation").read_access_token(token)
 
 
 def test_clocks_may_differ_by_the_leeway(tokens: Tokens) -> None:
@@ -137,3 +141,34 @@ def test_two_secrets_share_nothing() -> None:
 
     with pytest.raises(Unauthenticated):
         Tokens(b"two secret, long enough to be taken").read_access_token(token)
+
+
+OLD, NEW = b"the secret before the rotation, long enough", b"the secret after the rotation, long enough"
+
+
+def test_after_a_rotation_tokens_of_both_keys_are_taken_and_new_ones_are_of_the_new_key() -> None:
+    old, new = Tokens(OLD), Tokens(NEW, previous=OLD)
+    before, _ = old.access_token(USER, SESSION)
+
+    after, _ = new.access_token(USER, SESSION)
+
+    assert new.read_access_token(before) == old.read_access_token(before)
+    assert new.read_access_token(after).user_id == USER
+    assert [jwt.get_unverified_header(token)["kid"] for token in (before, after)] == [key_id(OLD), key_id(NEW)]
+    # Who does not know the new key yet, or not the old one any more, does not take what it signed.
+    for tokens, token in ((old, after), (Tokens(NEW), before)):
+        with pytest.raises(Unauthenticated):
+            tokens.read_access_token(token)
+
+
+@pytest.mark.parametrize("key_name", [key_id(OLD), key_id(NEW), "", "../secret.key", None, 7, ["x"]])
+def test_the_name_of_a_key_opens_nothing_by_itself(key_name: object) -> None:
+    claims = jwt.decode(Tokens(NEW).access_token(USER, SESSION)[0], options={"verify_signature": False})
+    foreign = derived_key(b"a secret of somebody else, long enough", "access")
+
+    header = {"alg": "HS256", "typ": "JWT", "kid": key_name}
+    signing_input = f"{part(header)}.{part(claims)}"
+    signature = base64.urlsafe_b64encode(hmac.digest(foreign, signing_input.encode(), "sha256")).rstrip(b"=").decode()
+
+    with pytest.raises(Unauthenticated):
+        Tokens(NEW, previous=OLD).read_access_token(f"{signing_input}.{signature}")

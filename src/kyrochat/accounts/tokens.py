@@ -2,15 +2,15 @@
 
 import base64
 import hashlib
-import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import jwt
 
 from kyrochat.errors import Unauthenticated
+from kyrochat.signing.keys import derived_key, key_id
 
 ACCESS_LIFETIME = timedelta(minutes=15)
 ISSUER = "kyrochat"
@@ -33,9 +33,10 @@ class AccessClaims:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Makes and reads tokens with keys derived from one secret."""
+    """Makes tokens with a key derived from the secret, and reads those of the previous secret too."""
 
-    secret: bytes
+    secret: bytes = field(repr=False)
+    previous: bytes | None = field(default=None, repr=False)
 
     def access_token(self, user_id: UUID, session_id: UUID) -> tuple[str, datetime]:
         """Return a signed token and when it expires."""
@@ -51,7 +52,8 @@ class Tokens:
             "iat": now,
             "exp": expires_at,
         }
-        return jwt.encode(claims, self._key("access"), algorithm="HS256"), expires_at
+        key, headers = derived_key(self.secret, "access"), {"kid": key_id(self.secret)}
+        return jwt.encode(claims, key, algorithm="HS256", headers=headers), expires_at
 
     def read_access_token(self, token: str) -> AccessClaims:
         """Return what the token says.
@@ -62,7 +64,7 @@ class Tokens:
         try:
             claims = jwt.decode(
                 token,
-                self._key("access"),
+                derived_key(self._signed_with(token), "access"),
                 algorithms=["HS256"],
                 issuer=ISSUER,
                 audience=AUDIENCE,
@@ -78,8 +80,11 @@ class Tokens:
         except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
             raise Unauthenticated("The access token is not valid. Sign in again.") from error
 
-    def _key(self, purpose: str) -> bytes:
-        return hmac.digest(self.secret, f"kyrochat {purpose}".encode(), "sha256")
+    def _signed_with(self, token: str) -> bytes:
+        """Return the secret that the token names; of no or another name it is the current one, which will not fit."""
+        if self.previous is not None and jwt.get_unverified_header(token).get("kid") == key_id(self.previous):
+            return self.previous
+        return self.secret
 
 
 def new_secret(prefix: str) -> str:
