@@ -1,6 +1,11 @@
 """The ways in and out of a server, side by side, as one person on one machine uses them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlmodel import col, select
 
 from kyrochat.accounts.principals import Principals
 from kyrochat.accounts.registration import RegistrationService
@@ -8,6 +13,7 @@ from kyrochat.accounts.service import AccountService
 from kyrochat.accounts.sessions import SessionService, SignedIn
 from kyrochat.accounts.viewer import Client, Viewer
 from kyrochat.db.engine import Database
+from kyrochat.db.models import AuditEntry
 
 PASSWORD = "correct horse battery"
 LAPTOP = Client("192.0.2.1", "test")
@@ -37,3 +43,25 @@ class Doors:
     async def viewer_of(self, access_token: str) -> Viewer:
         """The viewer that an access token makes, by the way that every operation takes."""
         return await self.principals.load(f"Bearer {access_token}", LAPTOP)
+
+
+class Entry(NamedTuple):
+    """What the audit log says of one act."""
+
+    act: str
+    actor_id: UUID | None
+    subject_id: UUID | None
+    address: str | None
+    details: Mapping[str, Any]
+
+
+async def entries(database: Database) -> list[Entry]:
+    """Return what the audit log of the site says, the oldest entry first."""
+    async with database.begin(administers=True) as session:
+        rows = (await session.exec(select(AuditEntry).order_by(col(AuditEntry.id)))).all()
+    return [Entry(row.act, row.actor_id, row.subject_id, row.address, row.details) for row in rows]
+
+
+async def acts(database: Database) -> list[str]:
+    """Return the names of the acts in the audit log, the oldest first."""
+    return [entry.act for entry in await entries(database)]

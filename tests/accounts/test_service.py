@@ -133,7 +133,7 @@ async def test_all_that_is_wrong_with_a_registration_is_told_at_once_and_nothing
 
 
 async def test_any_password_within_the_limits_works_in_full_length(doors: Doors) -> None:
-    for password in ["12345678", "é" * 4, "x" * 1_024, "\U0001f511" * 256, "with\x00nul"]:
+    for password in ["jx4-ob7!", "éàéà", "xy" * 512, "\U0001f511\U0001f512" * 128, "with\x00nul"]:
         email = f"{uuid4().hex}@example.com"
         signed_in = await doors.register(email, password)
 

@@ -45,10 +45,15 @@ async def test_odd_credentials_are_no_credentials(visitor: GraphQLClient, author
     assert (response.status_code, codes(response.json())) == (200, ["UNAUTHENTICATED"])
 
 
-async def test_a_refresh_token_works_once_and_again_ends_the_session(visitor: GraphQLClient) -> None:
+async def test_a_refresh_token_may_be_sent_again_until_the_next_one_was_used_and_then_ends_the_session(
+    visitor: GraphQLClient,
+) -> None:
     user = await register(visitor)
     renewed = await visitor.run(REFRESH, token=user.refresh_token)
     assert renewed["__typename"] == "Session"
+    again = await visitor.run(REFRESH, token=user.refresh_token)
+    assert again["refreshToken"] == renewed["refreshToken"]
+    assert (await visitor.run(REFRESH, token=renewed["refreshToken"]))["__typename"] == "Session"
     stolen = await visitor.run(REFRESH, token=user.refresh_token)
     assert stolen["__typename"] == "InvalidCredentialsProblem"
 

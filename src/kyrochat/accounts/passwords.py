@@ -51,6 +51,13 @@ class Passwords:
         """
         return await self._run(lambda: self._verify(stored, password))
 
+    def needs_rehash(self, stored: str) -> bool:
+        """Say whether a hash has other parameters than those of today."""
+        try:
+            return self.hasher.check_needs_rehash(stored)
+        except InvalidHashError:
+            return False
+
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)

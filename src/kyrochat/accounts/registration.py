@@ -1,13 +1,14 @@
 """New accounts: who may make one, and what comes with it."""
 
-import re
 from dataclasses import dataclass
 from hmac import compare_digest
 
 from sqlalchemy.exc import IntegrityError
 
 from kyrochat.accounts import repository
-from kyrochat.accounts.passwords import MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, Passwords
+from kyrochat.accounts.account_rules import check_email, check_name, check_new_password, normal_email
+from kyrochat.accounts.audit import AuditAct, record
+from kyrochat.accounts.passwords import Passwords
 from kyrochat.accounts.sessions import SessionService, SignedIn
 from kyrochat.accounts.viewer import Client
 from kyrochat.db.engine import Database
@@ -16,11 +17,6 @@ from kyrochat.db.states import WorkspaceRole
 from kyrochat.errors import Conflict, Forbidden, InvalidInput
 from kyrochat.rules import Rules
 from kyrochat.settings import Registration
-
-MAX_EMAIL_CHARS = 254
-MAX_NAME_CHARS = 100
-# One @ with something around it: more than this only sending a mail can tell.
-_EMAIL = re.compile(r"[^\s@\x00-\x1f]{1,64}@[^\s@\x00-\x1f]+")
 
 
 class EmailTaken(Conflict):
@@ -59,7 +55,7 @@ class RegistrationService:
             Forbidden: registration is not open.
             Overloaded: too many passwords are being hashed.
         """
-        email = email.strip().lower()
+        email = normal_email(email)
         name = (name or "").strip() or email.partition("@")[0]
         _check(email, password, name)
         password_hash = await self.passwords.hash(password)
@@ -81,6 +77,7 @@ class RegistrationService:
                     )
                 )
                 await session.refresh(user)
+                record(session, AuditAct.ACCOUNT_REGISTERED, client, actor_id=user.id, details={"is_admin": is_first})
                 return await self.sessions.open(session, user, client)
         except IntegrityError as error:
             if "users_email_key" in str(error.orig):
@@ -104,9 +101,7 @@ class RegistrationService:
 
 def _check(email: str, password: str, name: str) -> None:
     rules = Rules()
-    if len(email) > MAX_EMAIL_CHARS or not _EMAIL.fullmatch(email):
-        rules.add("email", "This is not an e-mail address.")
-    if not MIN_PASSWORD_BYTES <= len(password.encode()) <= MAX_PASSWORD_BYTES:
-        rules.add("password", f"A password has {MIN_PASSWORD_BYTES} to {MAX_PASSWORD_BYTES} bytes.")
-    rules.text("name", name, max_chars=MAX_NAME_CHARS, min_chars=1)
+    check_email(rules, "email", email)
+    check_new_password(rules, "password", password, email=email, name=name)
+    check_name(rules, "name", name)
     rules.enforce()

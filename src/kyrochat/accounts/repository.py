@@ -1,15 +1,16 @@
-"""Queries on users, sessions and memberships."""
+"""Queries on users, memberships, and what lets people and programs in."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from uuid import UUID
 
 from sqlalchemy import func, or_, text
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from kyrochat.accounts.session_repository import is_live
 from kyrochat.accounts.viewer import Viewer
-from kyrochat.db.models import ApiKey, ApiKeyUsage, UsedRefreshToken, User, UserSession, Workspace, WorkspaceMember
+from kyrochat.db.models import ApiKey, ApiKeyUsage, User, UserSession, Workspace, WorkspaceMember
 from kyrochat.db.states import WorkspaceRole
 
 # Any fixed number: registrations wait for each other while it is open who becomes the admin.
@@ -24,6 +25,22 @@ async def user_by_email(session: AsyncSession, email: str) -> User | None:
 async def users_by_id(session: AsyncSession, user_ids: Sequence[UUID]) -> Sequence[User]:
     """Return those of the users that exist, in no order."""
     return (await session.exec(select(User).where(col(User.id).in_(user_ids)))).all()
+
+
+async def lock_user(session: AsyncSession, user_id: UUID, *, to_change: bool = False) -> User | None:
+    """Return a user as he is now, and will be until the transaction ends.
+
+    Whoever locks sessions too does that afterwards: who locks in one order only never waits in a circle.
+    """
+    query = select(User).where(User.id == user_id)
+    query = query.with_for_update(key_share=True) if to_change else query.with_for_update(read=True)
+    return (await session.exec(query.execution_options(populate_existing=True))).one_or_none()
+
+
+async def replace_hash(session: AsyncSession, user_id: UUID, old: str, new: str) -> None:
+    """Store another hash of the same password, unless the password was changed meanwhile."""
+    query = update(User).where(col(User.id) == user_id, col(User.password_hash) == old).values(password_hash=new)
+    await session.exec(query)
 
 
 async def oldest_users(session: AsyncSession, email: str | None, limit: int = 1_000) -> Sequence[User]:
@@ -57,8 +74,7 @@ async def account_of_session(session: AsyncSession, session_id: UUID, user_id: U
     live = select(UserSession.id).where(
         UserSession.id == session_id,
         UserSession.user_id == user_id,
-        col(UserSession.revoked_at).is_(None),
-        col(UserSession.expires_at) > func.now(),
+        is_live(),
     )
     query = _MEMBERSHIPS.where(User.id == user_id, live.exists())
     return _viewer((await session.exec(query)).all(), session_id)
@@ -143,8 +159,7 @@ async def still_valid(
         .join(WorkspaceMember, col(WorkspaceMember.user_id) == UserSession.user_id)
         .where(
             col(UserSession.id).in_(sessions),
-            col(UserSession.revoked_at).is_(None),
-            col(UserSession.expires_at) > func.now(),
+            is_live(),
             col(User.disabled_at).is_(None),
         )
     )
@@ -169,27 +184,6 @@ async def still_valid(
             for credential_id, workspace_id in await session.exec(query):
                 found.setdefault(credential_id, set()).add(workspace_id)
     return {credential_id: frozenset(workspaces) for credential_id, workspaces in found.items()}
-
-
-async def lock_session_by_hash(session: AsyncSession, token_hash: bytes) -> UserSession | None:
-    """Return the session whose refresh token this is, or once was, locked for its rotation."""
-    used = select(UsedRefreshToken.session_id).where(UsedRefreshToken.token_hash == token_hash)
-    owner = select(UserSession.id).where((col(UserSession.refresh_hash) == token_hash) | col(UserSession.id).in_(used))
-    session_id = (await session.exec(owner)).first()
-    if session_id is None:
-        return None
-    # By its id: whoever waits for the lock must find it, although the token was used up meanwhile.
-    return (await session.exec(select(UserSession).where(UserSession.id == session_id).with_for_update())).one_or_none()
-
-
-async def revoke(session: AsyncSession, session_id: UUID, at: datetime) -> bool:
-    """End a session; False when it had ended before."""
-    query = (
-        update(UserSession)
-        .where(col(UserSession.id) == session_id, col(UserSession.revoked_at).is_(None))
-        .values(revoked_at=at)
-    )
-    return (await session.exec(query)).rowcount == 1
 
 
 async def workspaces_by_id(session: AsyncSession, workspace_ids: Sequence[UUID]) -> Sequence[Workspace]:

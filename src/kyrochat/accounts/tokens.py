@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import hmac
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -80,6 +81,15 @@ class Tokens:
         except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
             raise Unauthenticated("The access token is not valid. Sign in again.") from error
 
+    def next_refresh_tokens(self, used: bytes) -> list[str]:
+        """Return what takes the place of the refresh token with this hash: always the same.
+
+        So it can be told again to whoever did not hear it, and is stored nowhere. Without the secret nobody can tell
+        it from the hash. After the first one comes what the previous secret would have made.
+        """
+        secrets_ = [self.secret] if self.previous is None else [self.secret, self.previous]
+        return [REFRESH_PREFIX + _letters(hmac.digest(derived_key(one, "refresh"), used, "sha256")) for one in secrets_]
+
     def _signed_with(self, token: str) -> bytes:
         """Return the secret that the token names; of no or another name it is the current one, which will not fit."""
         if self.previous is not None and jwt.get_unverified_header(token).get("kid") == key_id(self.previous):
@@ -89,7 +99,11 @@ class Tokens:
 
 def new_secret(prefix: str) -> str:
     """Return 256 random bits in URL-safe letters, with a prefix that people and secret scanners can know."""
-    return prefix + base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+    return prefix + _letters(secrets.token_bytes(32))
+
+
+def _letters(bits: bytes) -> str:
+    return base64.urlsafe_b64encode(bits).rstrip(b"=").decode()
 
 
 def secret_hash(secret: str) -> bytes:

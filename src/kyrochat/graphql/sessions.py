@@ -44,7 +44,9 @@ class RegisterInput:
     """For `register`."""
 
     email: str = strawberry.field(description="Signs in; not shown to others.")
-    password: str = strawberry.field(description="8 bytes or more; length matters, nothing else.")
+    password: str = strawberry.field(
+        description="8 to 1,024 bytes of any kind, and none that is tried first: neither a common one nor your name."
+    )
     name: str | None = strawberry.field(default=UNSET, description="By default the e-mail address up to the @.")
     setup_code: str | None = strawberry.field(
         default=UNSET,
@@ -114,7 +116,8 @@ class SessionMutation:
         )
 
     @strawberry.mutation(
-        description="Exchange a refresh token for new tokens. A token that is used twice ends its session."
+        description="Exchange a refresh token for new tokens. Sent again within ten seconds, it gives the same refresh "
+        "token, for an answer may be lost; a token that comes back later was stolen, and ends its session."
     )
     async def refresh_session(
         self, info: Info, input: Annotated[RefreshSessionInput, strawberry.argument(description="The session.")]
