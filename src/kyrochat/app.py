@@ -36,9 +36,11 @@ from kyrochat.db.access import DatabaseAccess, refuse_to_bypass
 from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
 from kyrochat.documents.extraction import Extractor
-from kyrochat.documents.ingest import Ingestion, fail_document
-from kyrochat.documents.purge import BotPurge, DocumentPurge
-from kyrochat.documents.service import INGEST, PURGE_DOCUMENT, DocumentService
+from kyrochat.documents.ingest import Ingestion, fail_document, retry_document
+from kyrochat.documents.intake import Quota
+from kyrochat.documents.kinds import INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS
+from kyrochat.documents.purge import BotPurge, DocumentPurge, VersionSweep
+from kyrochat.documents.service import DocumentService
 from kyrochat.documents.storage import FileStore, open_store
 from kyrochat.errors import KyroError
 from kyrochat.graphql.context import Context, Services
@@ -120,7 +122,13 @@ async def running(
                 principals=Principals(database, tokens),
                 presences=presences,
                 bots=BotService(database, changes),
-                documents=DocumentService(database, changes, store, settings.max_upload_bytes),
+                documents=DocumentService(
+                    database,
+                    changes,
+                    store,
+                    settings.max_upload_bytes,
+                    Quota(settings.workspace_max_bytes, settings.workspace_max_documents),
+                ),
                 chat=ChatService(database, changes, answers),
                 version=version("kyrochat"),
                 answer_model=model.name,
@@ -159,12 +167,16 @@ def job_kinds(
     async def on_ingest_failed(session: AsyncSession, job: ClaimedJob, reason: str) -> None:
         await fail_document(session, changes, job, reason)
 
+    async def on_ingest_retry(session: AsyncSession, job: ClaimedJob, reason: str, delay_s: float) -> None:
+        await retry_document(session, changes, job, reason, delay_s)
+
     async def on_purge_failed(session: AsyncSession, job: ClaimedJob, reason: str) -> None:
         """Leave it to the operator: the job's row says why, and what was deleted cannot be found anyway."""
 
     index = dense.index if dense else None
     return {
-        INGEST: Kind(Ingestion(database, changes, store, Extractor(), dense), on_ingest_failed),
+        INGEST: Kind(Ingestion(database, changes, store, Extractor(), dense), on_ingest_failed, on_ingest_retry),
+        SWEEP_VERSIONS: Kind(VersionSweep(database, store, index), on_purge_failed),
         PURGE_DOCUMENT: Kind(DocumentPurge(database, changes, store, index), on_purge_failed),
         PURGE_BOT: Kind(BotPurge(database, store, index), on_purge_failed),
     }

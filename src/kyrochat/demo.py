@@ -16,7 +16,7 @@ from kyrochat.chat.events import AnswerEnded, CitationAdded, Quote, TextDelta
 from kyrochat.db.access import database_access
 from kyrochat.db.models import Bot
 from kyrochat.db.states import DocumentStatus, MessageStatus
-from kyrochat.documents.service import SameContent
+from kyrochat.documents.intake import SameContent
 from kyrochat.errors import InvalidInput, KyroError, NotFound
 from kyrochat.graphql.ids import split_id
 from kyrochat.settings import Settings

@@ -111,7 +111,13 @@ class Settings(BaseSettings):
         default=None, description="Serve GraphiQL. Empty: only when bound to a loopback address."
     )
     log_format: LogFormat = Field(default=LogFormat.AUTO, description="auto, console or json.")
-    max_upload_bytes: int = Field(default=25 * 1024 * 1024, ge=1, description="Largest file of an upload.")
+    max_upload_bytes: int = Field(default=100 * 1024 * 1024, ge=1, description="Largest file of an upload.")
+    workspace_max_bytes: int = Field(
+        default=5 * 1024**3, ge=0, description="What the files of a workspace may have in all; 0: no limit."
+    )
+    workspace_max_documents: int = Field(
+        default=20_000, ge=0, description="How many documents a workspace may have; 0: no limit."
+    )
 
     @field_validator("fetch_allow_cidrs")
     @classmethod

@@ -19,13 +19,14 @@ from kyrochat.db.engine import Database
 from kyrochat.db.models import Chunk, Document, DocumentVersion, Job
 from kyrochat.documents.extraction import Extracted, Extractor
 from kyrochat.documents.ingest import Ingestion
-from kyrochat.documents.service import INGEST, PURGE_DOCUMENT, DocumentService
+from kyrochat.documents.kinds import INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS
+from kyrochat.documents.service import DocumentService
 from kyrochat.documents.storage import FileStore
 from kyrochat.jobs.queue import ClaimedJob, LeaseLost, Queue, complete
 from kyrochat.jobs.worker import Kind
 from kyrochat.retrieval.retriever import Retriever
 
-KINDS = (INGEST, PURGE_DOCUMENT, PURGE_BOT)
+KINDS = (INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS, PURGE_BOT)
 MAX_UPLOAD_BYTES = 2_000_000
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.models import Bot, Document
 from kyrochat.db.states import DocumentStatus
-from kyrochat.documents.service import INGEST
+from kyrochat.documents.kinds import INGEST
 from kyrochat.jobs.queue import enqueue
 from kyrochat.retrieval.types import Passage
 from tests.documents.scene import Library, essay, pieces

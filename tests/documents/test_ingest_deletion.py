@@ -12,8 +12,8 @@ from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.changes import Changes
 from kyrochat.db.models import Bot, Document
 from kyrochat.db.states import DocumentDeletionStatus, DocumentStatus
+from kyrochat.documents.kinds import INGEST, PURGE_DOCUMENT
 from kyrochat.documents.purge import DocumentPurge
-from kyrochat.documents.service import INGEST, PURGE_DOCUMENT
 from kyrochat.jobs.queue import LeaseLost
 from kyrochat.retrieval.dense import DenseRetrieval
 from kyrochat.retrieval.ports import Vector

@@ -12,7 +12,7 @@ from kyrochat.db.changes import document_topic
 from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.models import Bot
 from kyrochat.db.states import DocumentStatus
-from kyrochat.documents.service import INGEST
+from kyrochat.documents.kinds import INGEST
 from kyrochat.jobs.queue import LeaseLost, Queue
 from kyrochat.jobs.worker import Worker
 from tests.documents.scene import GatedExtractor, Library, content, essay

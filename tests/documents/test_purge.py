@@ -8,8 +8,8 @@ import pytest
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.models import Bot
 from kyrochat.db.states import DocumentDeletionStatus
+from kyrochat.documents.kinds import PURGE_DOCUMENT
 from kyrochat.documents.purge import BATCH_DOCUMENTS, DocumentPurge, StillThere
-from kyrochat.documents.service import PURGE_DOCUMENT
 from kyrochat.documents.storage import FileStore, Stored
 from kyrochat.jobs.queue import LeaseLost
 from tests.documents.scene import Library, essay, pieces

@@ -11,7 +11,9 @@ from kyrochat.db.columns import new_id
 from kyrochat.db.keyset import PageRequest
 from kyrochat.db.models import Bot, Document
 from kyrochat.db.states import DocumentSource, DocumentStatus, WorkspaceRole
-from kyrochat.documents.service import INGEST, MAX_TEXT_CHARS, SameContent
+from kyrochat.documents.intake import SameContent
+from kyrochat.documents.kinds import INGEST
+from kyrochat.documents.reading import MAX_TEXT_CHARS
 from kyrochat.errors import Forbidden, InvalidInput, NotFound
 from tests.documents.scene import MAX_UPLOAD_BYTES, Library, as_guest, pieces, slowly
 
@@ -29,7 +31,8 @@ async def test_a_text_is_queued_then_read_and_found(library: Library, ada: Viewe
     assert (added.status, added.progress, added.live_version) == (DocumentStatus.QUEUED, 0.0, None)
     assert added.byte_size == len(RHINE)
     [job] = await library.jobs()
-    assert (job.kind, job.payload) == (INGEST, {"document_id": str(added.id), "version": 1})
+    assert job.kind == INGEST
+    assert job.payload == {"document_id": str(added.id), "version": 1, "bot_id": str(bot.id)}
     assert library.files() == [f"{bot.workspace_id}/{added.id}/1"]
     assert await library.retriever.search(bot, "Rhine", 5) == []
 

@@ -8,7 +8,8 @@ from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.keyset import PageRequest
 from kyrochat.db.models import Bot
 from kyrochat.db.states import DocumentDeletionStatus, DocumentStatus
-from kyrochat.documents.service import INGEST, PURGE_DOCUMENT, NotFailed
+from kyrochat.documents.kinds import INGEST, PURGE_DOCUMENT
+from kyrochat.documents.service import NotFailed
 from kyrochat.errors import NotFound
 from tests.documents.scene import Library, essay, pieces
 

@@ -4,7 +4,8 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Text, bindparam, text
 
-from kyrochat.jobs.queue import CLAIM, Queue
+from kyrochat.jobs.queue import Queue
+from kyrochat.jobs.statements import CLAIM
 from tests.jobs.scene import Scene
 
 

@@ -26,6 +26,14 @@ async def keep(session: AsyncSession, bot_id: UUID, *, reach: Reach) -> bool:
     return (await session.exec(query.with_for_update(read=True, key_share=True))).first() is not None
 
 
+async def is_paused(session: AsyncSession, bot_id: UUID, *, keep: bool = False) -> bool:
+    """Say whether the bot's ingestion is paused; with `keep` nobody changes that until the transaction ends."""
+    query = select(Bot.ingestion_paused).where(Bot.id == bot_id)
+    if keep:
+        query = query.with_for_update(read=True)
+    return bool((await session.exec(query)).one_or_none())
+
+
 async def many(session: AsyncSession, bot_ids: Sequence[UUID], *, reach: Reach) -> Sequence[Bot]:
     """Return those of the bots that are in the workspaces, in no order."""
     query = select(Bot).where(col(Bot.id).in_(bot_ids), reach.covers(Bot), col(Bot.deleted_at).is_(None))

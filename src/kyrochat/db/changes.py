@@ -37,6 +37,11 @@ def document_topic(document_id: UUID) -> str:
     return f"document:{document_id}"
 
 
+def ingestion_topic(bot_id: UUID) -> str:
+    """Return the topic of all of a bot's documents."""
+    return f"ingestion:{bot_id}"
+
+
 JOBS_TOPIC = "jobs"
 # Rings when somebody may do less than before: a session, a key, an account or a membership has ended.
 ACCESS_TOPIC = "access"

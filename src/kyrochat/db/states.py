@@ -38,6 +38,16 @@ class DocumentStatus(StrEnum):
     DELETING = "DELETING"
 
 
+class DocumentStage(StrEnum):
+    """What is being done for a document; with FAILED, what failed."""
+
+    WAITING = "WAITING"
+    FETCHING = "FETCHING"
+    READING = "READING"
+    INDEXING = "INDEXING"
+    DONE = "DONE"
+
+
 class DocumentDeletionStatus(StrEnum):
     """Where the purge of a deleted document stands."""
 

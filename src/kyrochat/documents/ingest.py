@@ -2,23 +2,26 @@
 so a retry starts clean, a zombie's step is refused, and the last transaction alone makes the version live."""
 
 import asyncio
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID, uuid5
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.bots import repository as bots
-from kyrochat.db.changes import Changes, document_topic
+from kyrochat.db.changes import Changes, document_topic, ingestion_topic
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot, Chunk, Document, DocumentVersion
-from kyrochat.db.states import DocumentStatus
+from kyrochat.db.states import DocumentStage, DocumentStatus
 from kyrochat.db.tenancy import Reach
 from kyrochat.documents import repository
 from kyrochat.documents.extraction import Extracted, Extractor
+from kyrochat.documents.kinds import SWEEP_VERSIONS, queue_job
 from kyrochat.documents.storage import FileStore
 from kyrochat.errors import ProviderUnavailable, UnreadableDocument
-from kyrochat.jobs.queue import ClaimedJob, GiveUp, LeaseLost, complete, hold
+from kyrochat.jobs.queue import ClaimedJob, GiveUp, LeaseLost, complete, hold, park, wake
 from kyrochat.retrieval import repository as index
 from kyrochat.retrieval.chunking import split
 from kyrochat.retrieval.dense import DenseRetrieval
@@ -34,7 +37,11 @@ LEXICON_DRIFT = 0.1
 
 
 class Gone(Exception):
-    """The document was deleted meanwhile: there is nothing left to do."""
+    """The document was deleted or replaced meanwhile: there is nothing left to do."""
+
+
+class Paused(Exception):
+    """The bot's ingestion is paused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,8 @@ class Ingestion:
             await self._ingest(job)
         except Gone:
             await self._delete_late_vectors(job)
+        except Paused:
+            await self._park(job)
         except LeaseLost:
             await self._delete_late_vectors(job)
             raise
@@ -69,19 +78,34 @@ class Ingestion:
                 await fail_document(session, self.changes, job, error.message)
                 await complete(session, job)
 
+    async def _park(self, job: ClaimedJob) -> None:
+        """Give the job back until the bot goes on, without an attempt charged."""
+        async with self.database.begin([job.workspace_id]) as session:
+            document = await repository.lock_for_work(session, *_target(job))
+            if document is None:
+                await complete(session, job)
+                return
+            document.status, document.stage, document.progress = DocumentStatus.QUEUED, DocumentStage.WAITING, 0.0
+            document.attempts = job.attempt - 1
+            session.add(document)
+            await _announce(session, self.changes, document)
+            await park(session, job)
+            if not await bots.is_paused(session, document.bot_id, keep=True):  # it goes on since a moment ago
+                await wake(session, self.changes, job.workspace_id, job.kind, document.bot_id)
+
     async def _ingest(self, job: ClaimedJob) -> None:
         async with self.database.begin([job.workspace_id]) as session:
-            document = await self._step(session, job, EXTRACTING)
+            document = await self._step(session, job, DocumentStage.READING, EXTRACTING)
             bot = await bots.get(session, document.bot_id, reach=Reach.of(job.workspace_id))
             if bot is None:
                 raise Gone
             # What an attempt before this one left behind.
             await repository.delete_chunks(session, document.id, only=document.version)
             await repository.delete_versions(session, document.id, only=document.version)
-        extracted = await self.extractor.extract(await self._file(job, document), document.media_type)
+        extracted = await self._extract(job, document)
         chunks = await asyncio.to_thread(_chunks, document, extracted)
         async with self.database.begin([job.workspace_id]) as session:
-            await self._step(session, job, CHUNKED)
+            await self._step(session, job, DocumentStage.INDEXING, CHUNKED)
             session.add(
                 DocumentVersion(
                     document_id=document.id,
@@ -95,7 +119,7 @@ class Ingestion:
             terms = await asyncio.to_thread(_terms, bot, document, batch)
             done = CHUNKED + (1 - CHUNKED) * min(0.99, (start + len(batch)) / len(chunks))
             async with self.database.begin([job.workspace_id]) as session:
-                await self._step(session, job, done)
+                await self._step(session, job, DocumentStage.INDEXING, done)
                 await index.add_chunks(session, batch, terms, ENCODER_VERSION)
             if self.dense is not None:
                 texts = [(chunk.id, _embedded(document, chunk)) for chunk in batch]
@@ -114,28 +138,38 @@ class Ingestion:
         if not is_live:
             await self.dense.index.delete_document(job.workspace_id, document_id)
 
-    async def _file(self, job: ClaimedJob, document: Document) -> bytes:
+    async def _extract(self, job: ClaimedJob, document: Document) -> Extracted:
+        with tempfile.TemporaryDirectory(prefix="kyrochat-ingest-", ignore_cleanup_errors=True) as directory:
+            # A file, not bytes: a document of 100 MB would take as much memory, once for each worker.
+            path = Path(directory) / "file"
+            await self._fetch(job, document, path)
+            return await self.extractor.extract(path, document.media_type)
+
+    async def _fetch(self, job: ClaimedJob, document: Document, path: Path) -> None:
         try:
-            return await self.store.get(document.storage_key)
+            await self.store.download(document.storage_key, path)
         except FileNotFoundError as error:
             async with self.database.begin([job.workspace_id]) as session:
                 if await repository.lock_for_work(session, *_target(job)) is None:
                     raise Gone from error  # its purge was faster than we
             raise UnreadableDocument("The stored file is missing. Delete the document and add it again.") from error
 
-    async def _step(self, session: AsyncSession, job: ClaimedJob, progress: float) -> Document:
+    async def _step(self, session: AsyncSession, job: ClaimedJob, stage: DocumentStage, progress: float) -> Document:
         """Lock the document for one step, under the job's lease, and say how far it is."""
         await hold(session, job)
         document = await repository.lock_for_work(session, *_target(job))
         if document is None:
             raise Gone
-        document.status, document.progress, document.failure = DocumentStatus.PROCESSING, progress, None
+        if await bots.is_paused(session, document.bot_id):
+            raise Paused
+        document.status, document.stage, document.progress = DocumentStatus.PROCESSING, stage, progress
+        document.failure, document.attempts, document.next_attempt_at = None, job.attempt, None
         session.add(document)
-        await self.changes.announce(session, [document_topic(document.id)])
+        await _announce(session, self.changes, document)
         return document
 
     async def _go_live(self, session: AsyncSession, job: ClaimedJob, chunk_count: int) -> None:
-        document = await self._step(session, job, 1.0)
+        document = await self._step(session, job, DocumentStage.DONE, 1.0)
         document.status, document.live_version, document.chunk_count = (
             DocumentStatus.READY,
             document.version,
@@ -143,8 +177,10 @@ class Ingestion:
         )
         session.add(document)
         await session.flush()
-        # Citations need the texts of old versions, nobody needs their chunks.
+        # Citations need the texts of old versions, nobody needs their chunks, files and vectors.
         await repository.delete_chunks(session, document.id, keep=document.version)
+        if document.version > 1:
+            await queue_job(session, self.changes, SWEEP_VERSIONS, document)
         await complete(session, job)
 
     async def _renew_lexicon(self, bot: Bot) -> None:
@@ -164,9 +200,25 @@ async def fail_document(session: AsyncSession, changes: Changes, job: ClaimedJob
     document = await repository.lock_for_work(session, *_target(job))
     if document is None:
         return
-    document.status, document.failure = DocumentStatus.FAILED, reason
+    document.status, document.failure, document.next_attempt_at = DocumentStatus.FAILED, reason, None
     session.add(document)
-    await changes.announce(session, [document_topic(document.id)])
+    await _announce(session, changes, document)
+
+
+async def retry_document(session: AsyncSession, changes: Changes, job: ClaimedJob, reason: str, delay_s: float) -> None:
+    """Say on the job's document why it waits and until when, in the transaction that queues the job again."""
+    document = await repository.lock_for_work(session, *_target(job))
+    if document is None:
+        return
+    document.status, document.stage, document.progress = DocumentStatus.QUEUED, DocumentStage.WAITING, 0.0
+    document.failure, document.attempts = f"{reason} It is tried again by itself.", job.attempt
+    document.next_attempt_at = await repository.from_now(session, delay_s)
+    session.add(document)
+    await _announce(session, changes, document)
+
+
+async def _announce(session: AsyncSession, changes: Changes, document: Document) -> None:
+    await changes.announce(session, [document_topic(document.id), ingestion_topic(document.bot_id)])
 
 
 def _target(job: ClaimedJob) -> tuple[UUID, int]:

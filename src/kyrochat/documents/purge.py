@@ -64,6 +64,31 @@ class DocumentPurge:
             await self.changes.announce(session, [document_topic(document_id)])
 
 
+@dataclass(frozen=True, slots=True)
+class VersionSweep:
+    """The handler of jobs that remove what only old versions of a document needed: their files and vectors."""
+
+    database: Database
+    store: FileStore
+    vectors: VectorIndex | None = None
+
+    async def __call__(self, job: ClaimedJob) -> None:
+        """Remove all but the live version's; texts stay, since citations lead into them."""
+        document_id = UUID(job.payload["document_id"])
+        async with self.database.begin([job.workspace_id]) as session:
+            document = await repository.get(session, document_id, reach=Reach.of(job.workspace_id))
+        # One that is being replaced again comes to a sweep of its own.
+        if document is None or document.live_version != document.version:
+            return
+        for key in document.stale_files:
+            await self.store.delete(key)
+        if self.vectors is not None:
+            await self.vectors.delete_document(job.workspace_id, document_id, keep_version=document.version)
+        async with self.database.begin([job.workspace_id]) as session:
+            await complete(session, job)
+            await repository.forget_files(session, document_id, document.stale_files)
+
+
 async def _verify(session: AsyncSession, receipt: DocumentDeletion, chunks: int, vectors: int) -> None:
     receipt.status = DocumentDeletionStatus.VERIFIED
     receipt.chunks_deleted += chunks

@@ -1,6 +1,7 @@
 """Queries on documents. One that is deleted, or whose bot is, is not found."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, func, text
@@ -34,9 +35,57 @@ async def get(session: AsyncSession, document_id: UUID, *, reach: Reach, for_upd
     return (await session.exec(query)).one_or_none()
 
 
-async def exists(session: AsyncSession, document_id: UUID) -> bool:
-    """Say whether there is a row, deleted or not."""
-    return (await session.exec(select(Document.id).where(Document.id == document_id))).first() is not None
+async def has_file(session: AsyncSession, document_id: UUID, storage_key: str) -> bool:
+    """Say whether the document's row, deleted or not, points to that file."""
+    query = select(Document.id).where(Document.id == document_id, Document.storage_key == storage_key)
+    return (await session.exec(query)).first() is not None
+
+
+async def forget_files(session: AsyncSession, document_id: UUID, keys: Sequence[str]) -> None:
+    """Take deleted files off a document's list of those of earlier versions."""
+    query = select(Document).where(Document.id == document_id).with_for_update()
+    document = (await session.exec(query)).one_or_none()
+    if document is not None:
+        document.stale_files = [key for key in document.stale_files if key not in keys]
+        session.add(document)
+
+
+async def lock_quota(session: AsyncSession, workspace_id: UUID) -> None:
+    """Let one transaction at a time count what a workspace holds, until its end."""
+    await (await session.connection()).execute(_LOCK_QUOTA, {"id": str(workspace_id)})
+
+
+_LOCK_QUOTA = text("SELECT pg_advisory_xact_lock(hashtextextended('quota ' || :id, 0))")
+
+
+async def held(session: AsyncSession, workspace_id: UUID) -> tuple[int, int]:
+    """Return how many documents a workspace holds, and of how many bytes."""
+    query = select(func.count(), func.coalesce(func.sum(Document.byte_size), 0)).where(
+        Document.workspace_id == workspace_id, col(Document.deleted_at).is_(None)
+    )
+    documents, size = (await session.exec(query)).one()
+    return int(documents), int(size)
+
+
+async def count_by_status(session: AsyncSession, bot_id: UUID, *, reach: Reach) -> dict[DocumentStatus, int]:
+    """Return how many documents of a bot stand where; statuses without any are left out."""
+    query = (
+        select(Document.status, func.count())
+        .where(Document.bot_id == bot_id, reach.covers(Document), col(Document.deleted_at).is_(None))
+        .group_by(Document.status)
+    )
+    return {DocumentStatus(status): number for status, number in await session.exec(query)}
+
+
+async def processing(session: AsyncSession, bot_id: UUID, limit: int, *, reach: Reach) -> Sequence[Document]:
+    """Return up to `limit` documents of a bot that are being read, the oldest first."""
+    query = (
+        _live(reach)
+        .where(Document.bot_id == bot_id, Document.status == DocumentStatus.PROCESSING)
+        .order_by(col(Document.id))
+        .limit(limit)
+    )
+    return (await session.exec(query)).all()
 
 
 async def many(session: AsyncSession, document_ids: Sequence[UUID], *, reach: Reach) -> Sequence[Document]:
@@ -91,6 +140,12 @@ async def lock_for_work(session: AsyncSession, document_id: UUID, version: int) 
         .with_for_update(of=Document)
     )
     return (await session.exec(query)).one_or_none()
+
+
+async def from_now(session: AsyncSession, seconds: float) -> datetime:
+    """Return a time by the database's clock."""
+    moment: datetime = (await session.exec(select(func.statement_timestamp() + timedelta(seconds=seconds)))).one()
+    return moment
 
 
 async def delete_chunks(session: AsyncSession, document_id: UUID, *, only: int | None = None, keep: int = 0) -> int:

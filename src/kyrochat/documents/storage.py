@@ -72,6 +72,17 @@ class FileStore:
         found = await obstore.get_async(self.store, _check(key))
         return bytes(await found.bytes_async())
 
+    async def download(self, key: str, path: Path) -> None:
+        """Write the bytes under `key` to a file, a piece at a time.
+
+        Raises:
+            FileNotFoundError: there are none.
+        """
+        found = await obstore.get_async(self.store, _check(key))
+        with _opened(path) as file:
+            async for piece in found.stream(min_chunk_size=_BUFFER_BYTES):
+                await asyncio.to_thread(file.write, piece)
+
     async def exists(self, key: str) -> bool:
         """Return whether there is something under `key` or, if it ends with `/`, anything below it."""
         if key.endswith("/"):
@@ -96,6 +107,10 @@ class FileStore:
     async def delete_prefix(self, prefix: str) -> int:
         """Delete everything below `prefix`, whole segments of a key, and return how many files there were."""
         return sum([await self.delete(key) for key in await self._below(prefix)])
+
+    async def keys(self, prefix: str) -> list[str]:
+        """Return the keys below `prefix`, whole segments of a key, in no order."""
+        return await self._below(prefix)
 
     async def _below(self, prefix: str) -> list[str]:
         found = obstore.list(self.store, prefix=_check(prefix.removesuffix("/")))

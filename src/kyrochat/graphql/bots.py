@@ -47,6 +47,7 @@ class Bot(Node):
     top_k: int = strawberry.field(description=TOP_K)
     greeting: str = strawberry.field(description=GREETING)
     suggested_questions: list[str] = strawberry.field(description=SUGGESTIONS)
+    ingestion_paused: bool = strawberry.field(description="Whether `pauseIngestion` holds its documents back.")
     created_at: datetime = strawberry.field(description="When it was made.")
     updated_at: datetime = strawberry.field(description="When it was last changed.")
 
@@ -64,6 +65,7 @@ class Bot(Node):
             top_k=row.top_k,
             greeting=row.greeting,
             suggested_questions=row.suggested_questions,
+            ingestion_paused=row.ingestion_paused,
             created_at=row.created_at,
             updated_at=row.updated_at,
         )

@@ -11,7 +11,7 @@ from strawberry import UNSET
 from kyrochat.db import models
 from kyrochat.errors import NotFound
 from kyrochat.graphql.context import Context, Info
-from kyrochat.graphql.enums import DocumentDeletionStatus, DocumentSource, DocumentStatus
+from kyrochat.graphql.enums import DocumentDeletionStatus, DocumentSource, DocumentStage, DocumentStatus
 from kyrochat.graphql.ids import global_id, row_id
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.problems import ConflictProblem, InvalidInputProblem, NotFoundProblem, QuotaExceededProblem
@@ -36,8 +36,15 @@ class Document(Node):
     url: str | None = strawberry.field(description="Where it came from, for web documents.")
     media_type: str = strawberry.field(description="Its format, told by its content, e.g. `text/html`.")
     byte_size: int = strawberry.field(description="Size of the original in bytes.")
-    status: DocumentStatus = strawberry.field(description="Where it stands.")
+    status: DocumentStatus = strawberry.field(
+        description="Where its newest version stands. The one before stays searchable until that is READY."
+    )
+    stage: DocumentStage = strawberry.field(description="What is being done for it now.")
     progress: float = strawberry.field(description="0 to 1.")
+    attempts: int = strawberry.field(description="How often a worker began to read this version.")
+    next_attempt_at: datetime | None = strawberry.field(
+        description="When it is tried again, after a failure that may pass; null otherwise."
+    )
     failure: str | None = strawberry.field(description="What failed and what to do about it, safe to show.")
     version: int = strawberry.field(
         description="Counts re-ingestions: passages and citations name the version they come from."
@@ -58,7 +65,10 @@ class Document(Node):
             media_type=row.media_type,
             byte_size=row.byte_size,
             status=row.status,
+            stage=row.stage,
             progress=row.progress,
+            attempts=row.attempts,
+            next_attempt_at=row.next_attempt_at,
             failure=row.failure,
             version=row.live_version or row.version,
             chunk_count=row.chunk_count,
@@ -148,6 +158,24 @@ class UploadDocumentInput:
     title: str | None = strawberry.field(default=UNSET, description="By default the file's name.")
 
 
+@strawberry.input(description="A new text for a document.")
+class ReplaceTextDocumentInput:
+    """For `replaceTextDocument`."""
+
+    id: strawberry.ID = strawberry.field(description="The document.")
+    text: str = strawberry.field(description="The text. Requests end at 256 KiB: upload longer texts as a file.")
+    title: str | None = strawberry.field(default=UNSET, description="A new title; the old one by default.")
+
+
+@strawberry.input(description="A new file for a document.")
+class ReplaceDocumentInput:
+    """For `replaceDocument`."""
+
+    id: strawberry.ID = strawberry.field(description="The document.")
+    file: Upload = strawberry.field(description="As for `uploadDocument`.")
+    title: str | None = strawberry.field(default=UNSET, description="A new title; the old one by default.")
+
+
 AddDocumentResult = Annotated[
     Document | InvalidInputProblem | ConflictProblem | QuotaExceededProblem | NotFoundProblem,
     strawberry.union("AddDocumentResult", description="The document, queued for ingestion, or why there is none."),
@@ -200,6 +228,42 @@ class DocumentMutation:
         row = await documents.add_file(
             info.context.viewer,
             row_id("Bot", input.bot_id),
+            input.file.filename,
+            input.title or None,
+            _pieces(input.file),
+        )
+        return Document.from_row(row)
+
+    @strawberry.mutation(
+        description="Give a document a new text, as its next version. Searches find the one before until the new one "
+        "is READY, and never both; citations keep pointing into the version that they quote."
+    )
+    async def replace_text_document(
+        self,
+        info: Info,
+        input: Annotated[ReplaceTextDocumentInput, strawberry.argument(description="The document and its text.")],
+    ) -> AddDocumentResult:
+        """Replace."""
+        documents = info.context.services.documents
+        row = await documents.replace_text(
+            info.context.viewer, row_id("Document", input.id), input.title or None, input.text
+        )
+        return Document.from_row(row)
+
+    @strawberry.mutation(
+        description="Give a document a new file, with a GraphQL multipart request, as `replaceTextDocument` gives it a "
+        "new text."
+    )
+    async def replace_document(
+        self,
+        info: Info,
+        input: Annotated[ReplaceDocumentInput, strawberry.argument(description="The document and its file.")],
+    ) -> AddDocumentResult:
+        """Replace."""
+        documents = info.context.services.documents
+        row = await documents.replace_file(
+            info.context.viewer,
+            row_id("Document", input.id),
             input.file.filename,
             input.title or None,
             _pieces(input.file),

@@ -10,6 +10,7 @@ from strawberry.types.enum import has_enum_definition
 from kyrochat.db.states import (
     DocumentDeletionStatus,
     DocumentSource,
+    DocumentStage,
     DocumentStatus,
     MessageRole,
     MessageStatus,
@@ -19,6 +20,7 @@ from kyrochat.db.states import (
 __all__ = [
     "DocumentDeletionStatus",
     "DocumentSource",
+    "DocumentStage",
     "DocumentStatus",
     "MessageRole",
     "MessageStatus",
@@ -66,6 +68,18 @@ _explained(
         DocumentStatus.READY: "Can be found.",
         DocumentStatus.FAILED: "Could not be read; `failure` says why and what to do.",
         DocumentStatus.DELETING: "Deleted: not found any more, its content is being removed.",
+    },
+)
+
+_explained(
+    DocumentStage,
+    "What is being done for a document. With the status FAILED it is what failed.",
+    {
+        DocumentStage.WAITING: "Nothing yet: it waits for a worker, for its next attempt, or while its bot is paused.",
+        DocumentStage.FETCHING: "Its web page is being fetched.",
+        DocumentStage.READING: "Its file is being read.",
+        DocumentStage.INDEXING: "Its text is being cut into passages and indexed.",
+        DocumentStage.DONE: "Nothing more.",
     },
 )
 

@@ -50,6 +50,7 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Query.bots": Act.SEE_BOTS,
     "Query.document": Act.READ_DOCUMENTS,
     "Query.documentDeletion": Act.READ_DOCUMENTS,
+    "Query.ingestion": Act.READ_DOCUMENTS,
     "Query.conversation": Act.CHAT,
     "Query.search": Act.SEARCH,
     "Mutation.register": Who.ANYBODY,
@@ -64,12 +65,17 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Mutation.uploadDocument": Act.INGEST,
     "Mutation.retryDocument": Act.INGEST,
     "Mutation.deleteDocument": Act.INGEST,
+    "Mutation.replaceTextDocument": Act.INGEST,
+    "Mutation.replaceDocument": Act.INGEST,
+    "Mutation.pauseIngestion": Act.INGEST,
+    "Mutation.resumeIngestion": Act.INGEST,
     "Mutation.startConversation": Act.CHAT,
     "Mutation.sendMessage": Act.CHAT,
     "Mutation.stopAnswer": Act.CHAT,
     "Mutation.deleteConversation": Act.CHAT,
     "Subscription.answerEvents": Act.CHAT,
     "Subscription.documentProgress": Act.READ_DOCUMENTS,
+    "Subscription.ingestionProgress": Act.READ_DOCUMENTS,
 }
 
 _ANY = frozenset(ApiKeyScope)
@@ -85,6 +91,7 @@ TYPES: Mapping[str, frozenset[ApiKeyScope]] = {
     "Bot": _ANY,
     "Document": _READ,
     "DocumentDeletion": _READ,
+    "IngestionProgress": _READ,
     "Passage": _ANY,
     "Conversation": _CHAT,
     "Message": _CHAT,

@@ -14,6 +14,7 @@ from kyrochat.graphql.chat import ChatMutation, ChatQuery, ChatSubscription, Con
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.documents import Document, DocumentMutation, DocumentQuery, DocumentSubscription
 from kyrochat.graphql.ids import split_id
+from kyrochat.graphql.ingestion import IngestionMutation, IngestionQuery, IngestionSubscription
 from kyrochat.graphql.limits import CostGuard
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.permissions import KeyGuard
@@ -90,7 +91,7 @@ async def _load(context: Context, global_id: str) -> Node | None:
 
 
 @strawberry.type(description="What can be read. All but `serverInfo` needs a sign-in.")
-class Query(NodeQuery, AccountQuery, BotQuery, DocumentQuery, ChatQuery):
+class Query(NodeQuery, AccountQuery, BotQuery, DocumentQuery, IngestionQuery, ChatQuery):
     """All queries."""
 
 
@@ -98,12 +99,12 @@ class Query(NodeQuery, AccountQuery, BotQuery, DocumentQuery, ChatQuery):
     description="What can be changed. All but `register`, `login`, `refreshSession` and `refreshSocket` needs a "
     "sign-in."
 )
-class Mutation(SessionMutation, SocketMutation, BotMutation, DocumentMutation, ChatMutation):
+class Mutation(SessionMutation, SocketMutation, BotMutation, DocumentMutation, IngestionMutation, ChatMutation):
     """All mutations."""
 
 
 @strawberry.type(description="What can be watched, over graphql-transport-ws or server-sent events.")
-class Subscription(ChatSubscription, DocumentSubscription):
+class Subscription(ChatSubscription, DocumentSubscription, IngestionSubscription):
     """All subscriptions."""
 
 

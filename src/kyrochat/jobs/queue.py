@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CursorResult, Executable, Text, Uuid, bindparam, text
+from sqlalchemy import CursorResult, Executable
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -20,6 +20,19 @@ from kyrochat.db.columns import new_id
 from kyrochat.db.engine import Database, widen
 from kyrochat.db.states import JobState
 from kyrochat.errors import KyroError
+from kyrochat.jobs.statements import (
+    CLAIM,
+    CLAIM_LOCK,
+    COMPLETE,
+    ENQUEUE,
+    FAIL,
+    HOLD,
+    LAPSED,
+    PARK,
+    RELEASE,
+    RENEW,
+    WAKE,
+)
 
 LOST = "The worker was lost while it worked on this."
 MAX_BACKOFF_S = 300.0
@@ -49,6 +62,12 @@ class ClaimedJob:
 
 
 OnFailed = Callable[[AsyncSession, ClaimedJob, str], Awaitable[None]]
+# With the seconds until the next attempt.
+OnRetry = Callable[[AsyncSession, ClaimedJob, str, float], Awaitable[None]]
+
+
+async def leave_as_it_is(session: AsyncSession, job: ClaimedJob, message: str, delay_s: float) -> None:
+    """Note nothing about a job that will be tried again."""
 
 
 class LeaseLost(Exception):
@@ -93,7 +112,7 @@ async def enqueue(
         "max_attempts": max_attempts,
         "dedupe_key": dedupe_key,
     }
-    job_id: UUID | None = (await _run(session, _ENQUEUE, values)).scalar_one_or_none()
+    job_id: UUID | None = (await _run(session, ENQUEUE, values)).scalar_one_or_none()
     if job_id is not None:
         await changes.announce(session, [JOBS_TOPIC])
     return job_id
@@ -108,7 +127,7 @@ async def complete(session: AsyncSession, job: ClaimedJob) -> None:
     Raises:
         LeaseLost: the job is somebody else's. Let it through: the transaction must roll back.
     """
-    await _fenced(session, _COMPLETE, job, {})
+    await _fenced(session, COMPLETE, job, {})
 
 
 async def hold(session: AsyncSession, job: ClaimedJob) -> None:
@@ -117,7 +136,23 @@ async def hold(session: AsyncSession, job: ClaimedJob) -> None:
     Raises:
         LeaseLost: the job is somebody else's. Let it through: the transaction must roll back.
     """
-    await _fenced(session, _HOLD, job, {})
+    await _fenced(session, HOLD, job, {})
+
+
+async def park(session: AsyncSession, job: ClaimedJob) -> None:
+    """Queue the job again as if it had not been claimed, until `wake` lets it go.
+
+    Raises:
+        LeaseLost: the job is somebody else's. Let it through: the transaction must roll back.
+    """
+    await _fenced(session, PARK, job, {})
+
+
+async def wake(session: AsyncSession, changes: Changes, workspace_id: UUID, kind: str, bot_id: UUID) -> int:
+    """Let the parked jobs go whose payload names the bot; return how many."""
+    woken = (await _run(session, WAKE, {"workspace_id": workspace_id, "kind": kind, "bot_id": str(bot_id)})).rowcount
+    await changes.announce(session, [JOBS_TOPIC])
+    return woken
 
 
 @dataclass(slots=True)
@@ -143,7 +178,7 @@ class Queue:
 
         Its own statement: within the claim it would be taken after the snapshot, and the cap counted on old rows.
         """
-        await _run(session, _CLAIM_LOCK, {"key": _CLAIM_LOCK_KEY, "idle_ms": str(CLAIM_IDLE_MS)})
+        await _run(session, CLAIM_LOCK, {"key": _CLAIM_LOCK_KEY, "idle_ms": str(CLAIM_IDLE_MS)})
 
     async def claim_alone(self, session: AsyncSession, limit: int, kinds: Iterable[str]) -> list[ClaimedJob]:
         """Claim in a transaction that has taken the claim lock."""
@@ -158,23 +193,30 @@ class Queue:
     async def renew(self, jobs: Sequence[ClaimedJob]) -> set[UUID]:
         """Extend the leases and return the ids of the jobs that are still ours."""
         async with self.database.begin() as session:
-            return set((await _run(session, _RENEW, {**_leases(jobs), "lease_s": self.lease_s})).scalars())
+            return set((await _run(session, RENEW, {**_leases(jobs), "lease_s": self.lease_s})).scalars())
 
     async def release(self, jobs: Sequence[ClaimedJob]) -> None:
         """Give jobs back as if they had never been claimed; those that are not ours any more stay as they are."""
         async with self.database.begin() as session:
-            await _run(session, _RELEASE, _leases(jobs))
+            await _run(session, RELEASE, _leases(jobs))
 
     def backoff(self, attempt: int) -> float:
         """Return how many seconds to wait after `attempt`; spread out, so that jobs that failed together part."""
         return min(MAX_BACKOFF_S, self.backoff_s * 2.0 ** min(attempt - 1, 20)) * random.uniform(0.5, 1)  # noqa: S311
 
     async def fail(
-        self, job: ClaimedJob, message: str, retry_in_s: float | None, on_failed: OnFailed, *, lapsed: bool = False
+        self,
+        job: ClaimedJob,
+        message: str,
+        retry_in_s: float | None,
+        on_failed: OnFailed,
+        on_retry: OnRetry = leave_as_it_is,
+        *,
+        lapsed: bool = False,
     ) -> None:
         """Queue the job again; or make it FAILED, when there is no retry or no attempt left.
 
-        `on_failed` runs in the transaction that makes it FAILED; if it raises, the job stays as it is. With `lapsed`
+        `on_retry` or `on_failed` runs in the same transaction; if it raises, the job stays as it is. With `lapsed`
         only a job whose lease is over is touched.
 
         Raises:
@@ -184,20 +226,24 @@ class Queue:
         state = JobState.FAILED if failed else JobState.QUEUED
         values = {"lapsed": lapsed, "state": state, "delay_s": retry_in_s or 0.0, "message": message}
         async with self.database.begin() as session:
-            await _fenced(session, _FAIL, job, values)
+            await _fenced(session, FAIL, job, values)
+            await widen(session, job.workspace_id)
             if failed:
-                await widen(session, job.workspace_id)
                 await on_failed(session, job, message)
+            else:
+                await on_retry(session, job, message, retry_in_s or 0.0)
         level, end = (logging.ERROR, "failed") if failed else (logging.WARNING, "will be tried again")
         log.log(level, "Job %s (%s) %s after attempt %d: %s", job.id, job.kind, end, job.attempt, message)
 
-    async def reap(self, on_failed: Mapping[str, OnFailed]) -> None:
+    async def reap(self, on_failed: Mapping[str, OnFailed], on_retry: Mapping[str, OnRetry] | None = None) -> None:
         """Let jobs of these kinds whose leases are over fail as `LOST`, each in its own transaction."""
+        again = on_retry or {}
         async with self.database.begin() as session:
-            rows = (await _run(session, _LAPSED.columns(payload=JSONB), {"kinds": list(on_failed)})).all()
+            rows = (await _run(session, LAPSED.columns(payload=JSONB), {"kinds": list(on_failed)})).all()
         for job in [ClaimedJob(*row) for row in rows]:
             try:
-                await self.fail(job, LOST, self.backoff(job.attempt), on_failed[job.kind], lapsed=True)
+                backoff_s, noted = self.backoff(job.attempt), again.get(job.kind, leave_as_it_is)
+                await self.fail(job, LOST, backoff_s, on_failed[job.kind], noted, lapsed=True)
             except LeaseLost:
                 continue  # another worker was first, or its owner lives after all
             except Exception as error:  # one job must not keep up the others; the next sweep tries it again
@@ -218,86 +264,3 @@ async def _fenced(session: AsyncSession, statement: Executable, job: ClaimedJob,
 
 def _leases(jobs: Sequence[ClaimedJob]) -> dict[str, list[UUID]]:
     return {"ids": [job.id for job in jobs], "tokens": [job.lease_token for job in jobs]}
-
-
-_KINDS = bindparam("kinds", type_=ARRAY(Text))
-_LEASES = (bindparam("ids", type_=ARRAY(Uuid)), bindparam("tokens", type_=ARRAY(Uuid)))
-
-_ENQUEUE = text("""
-    INSERT INTO jobs (id, workspace_id, kind, payload, state, priority, attempts, max_attempts, dedupe_key)
-    VALUES (:id, :workspace_id, :kind, :payload, 'QUEUED', :priority, 0, :max_attempts, :dedupe_key)
-    ON CONFLICT (dedupe_key) WHERE state IN ('QUEUED', 'RUNNING') DO NOTHING
-    RETURNING id
-""").bindparams(bindparam("payload", type_=JSONB))
-
-_COMPLETE = text("DELETE FROM jobs WHERE id = :id AND lease_token = :token")
-
-_HOLD = text("SELECT 1 FROM jobs WHERE id = :id AND lease_token = :token FOR SHARE")
-
-_IDLE = "set_config('idle_in_transaction_session_timeout', :idle_ms, true)"
-_CLAIM_LOCK = text(f"SELECT {_IDLE}, pg_advisory_xact_lock(:key)")
-
-# `waiting` jumps from workspace to workspace through the index, whatever the length of their backlogs. `turn` is what
-# a workspace would have running with this job: so the idle ones go first, and among equals those after `:after`.
-CLAIM = text("""
-    WITH RECURSIVE waiting AS (
-        (SELECT workspace_id FROM jobs WHERE state = 'QUEUED' ORDER BY workspace_id LIMIT 1)
-        UNION ALL
-        SELECT (SELECT jobs.workspace_id FROM jobs
-                WHERE state = 'QUEUED' AND jobs.workspace_id > waiting.workspace_id ORDER BY workspace_id LIMIT 1)
-        FROM waiting WHERE waiting.workspace_id IS NOT NULL
-    ), running AS (
-        SELECT workspace_id, count(*) AS jobs FROM jobs
-        WHERE state = 'RUNNING' AND leased_until >= statement_timestamp() GROUP BY workspace_id
-    ), candidate AS (
-        SELECT head.id, workspace_id, coalesce(running.jobs, 0)
-            + row_number() OVER (PARTITION BY workspace_id ORDER BY head.priority DESC, head.id) AS turn
-        FROM waiting LEFT JOIN running USING (workspace_id) CROSS JOIN LATERAL (
-            SELECT id, priority FROM jobs
-            WHERE state = 'QUEUED' AND jobs.workspace_id = waiting.workspace_id
-                AND run_at <= statement_timestamp() AND kind = ANY(:kinds)
-            ORDER BY priority DESC, id LIMIT greatest(0, :cap - coalesce(running.jobs, 0))
-        ) AS head
-    ), picked AS (
-        SELECT id, row_number() OVER (ORDER BY turn, workspace_id > :after DESC, workspace_id) AS place
-        FROM candidate ORDER BY place LIMIT :limit
-    ), locked AS (
-        SELECT id, place FROM jobs JOIN picked USING (id) WHERE state = 'QUEUED' FOR UPDATE OF jobs SKIP LOCKED
-    )
-    UPDATE jobs SET state = 'RUNNING', attempts = attempts + 1, lease_token = gen_random_uuid(),
-        leased_until = statement_timestamp() + make_interval(secs => :lease_s)
-    FROM locked WHERE jobs.id = locked.id
-    RETURNING place, jobs.id, workspace_id, kind, payload, attempts, max_attempts, lease_token
-""").bindparams(_KINDS)
-
-# A locked row is in its handler's last transaction, or being taken from us: it is not waited for, since the other
-# leases must be renewed meanwhile, and counts as ours until that commits.
-_RENEW = text("""
-    WITH held AS (
-        SELECT id FROM jobs WHERE id = ANY(:ids) AND lease_token = ANY(:tokens)
-    ), free AS (
-        SELECT id FROM jobs WHERE id = ANY(:ids) AND lease_token = ANY(:tokens) FOR UPDATE SKIP LOCKED
-    ), renewed AS (
-        UPDATE jobs SET leased_until = statement_timestamp() + make_interval(secs => :lease_s)
-        FROM free WHERE jobs.id = free.id
-    )
-    SELECT id FROM held
-""").bindparams(*_LEASES)
-
-_RELEASE = text("""
-    UPDATE jobs SET state = 'QUEUED', attempts = attempts - 1, lease_token = NULL, leased_until = NULL
-    WHERE id = ANY(:ids) AND lease_token = ANY(:tokens)
-""").bindparams(*_LEASES)
-
-_FAIL = text("""
-    UPDATE jobs SET state = :state, last_error = :message, lease_token = NULL, leased_until = NULL,
-        run_at = statement_timestamp() + make_interval(secs => :delay_s)
-    WHERE id = :id AND lease_token = :token AND (NOT :lapsed OR leased_until < statement_timestamp())
-""")
-
-# Whose row is locked is in its last transaction: that one is not lost.
-_LAPSED = text("""
-    SELECT id, workspace_id, kind, payload, attempts, max_attempts, lease_token FROM jobs
-    WHERE state = 'RUNNING' AND leased_until < statement_timestamp() AND kind = ANY(:kinds)
-    FOR UPDATE SKIP LOCKED
-""").bindparams(_KINDS)

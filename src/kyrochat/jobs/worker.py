@@ -10,7 +10,17 @@ from pathlib import Path
 from kyrochat.db.changes import JOBS_TOPIC, POLL_S, Bell, Changes
 from kyrochat.db.outage import Outage
 from kyrochat.errors import KyroError
-from kyrochat.jobs.queue import ClaimedJob, GiveUp, LeaseLost, OnFailed, Queue, RetryLater, complete
+from kyrochat.jobs.queue import (
+    ClaimedJob,
+    GiveUp,
+    LeaseLost,
+    OnFailed,
+    OnRetry,
+    Queue,
+    RetryLater,
+    complete,
+    leave_as_it_is,
+)
 
 # A connection may be dead without a word; this ends the wait for its answer.
 CALL_TIMEOUT_S = 15.0
@@ -30,11 +40,13 @@ class Kind:
 
     The handler opens its own transactions, for its job's workspace, with `complete` in the last one; without it the
     job is completed when it returns. Work for the processor belongs in a child process, or no lease is renewed
-    meanwhile. `on_failed` sees the job's workspace; if it raises, it is tried again.
+    meanwhile. `on_failed` and, of the transaction that queues the job again, `on_retry` see the job's workspace; if
+    they raise, they are tried again.
     """
 
     handler: Handler
     on_failed: OnFailed
+    on_retry: OnRetry = leave_as_it_is
 
 
 @dataclass(slots=True, eq=False)
@@ -92,7 +104,10 @@ class Worker:
     async def _sweep_and_claim(self) -> None:
         loop = asyncio.get_running_loop()
         if loop.time() >= self._sweep_at:
-            await self.queue.reap({name: kind.on_failed for name, kind in self.kinds.items()})
+            await self.queue.reap(
+                {name: kind.on_failed for name, kind in self.kinds.items()},
+                {name: kind.on_retry for name, kind in self.kinds.items()},
+            )
             self._sweep_at = loop.time() + POLL_S
         free = self.concurrency - len(self._running)
         if free <= 0:
@@ -129,8 +144,8 @@ class Worker:
             await complete(session, job)
 
     async def _fail(self, job: ClaimedJob, message: str, retry_in_s: float | None) -> None:
-        on_failed = self.kinds[job.kind].on_failed
-        await self._settle(job, lambda: self.queue.fail(job, message, retry_in_s, on_failed))
+        kind = self.kinds[job.kind]
+        await self._settle(job, lambda: self.queue.fail(job, message, retry_in_s, kind.on_failed, kind.on_retry))
 
     async def _settle(self, job: ClaimedJob, store: Callable[[], Awaitable[object]]) -> None:
         """Store a job's end, in spite of an outage. A lost lease is none: usually the handler completed the job."""

@@ -38,6 +38,7 @@ class Bot(SQLModel, table=True):
     greeting: str = text_()
     suggested_questions: list[str] = json_list()
     language: str = Field(default="auto", sa_column=Column(Text, nullable=False, server_default="auto"))
+    ingestion_paused: bool = Field(default=False)
     created_at: datetime = now()
     updated_at: datetime = now(on_update=True)
     deleted_at: datetime | None = moment()

@@ -20,8 +20,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from kyrochat.db.columns import key, moment, now, one_of, owned_by, tenant, text_, uuid_
-from kyrochat.db.states import DocumentDeletionStatus, DocumentSource, DocumentStatus
+from kyrochat.db.columns import json_list, key, moment, now, one_of, owned_by, tenant, text_, uuid_
+from kyrochat.db.states import DocumentDeletionStatus, DocumentSource, DocumentStage, DocumentStatus
 
 SPARSE_DIMENSIONS = 1_000_000_000
 
@@ -55,9 +55,15 @@ class Document(SQLModel, table=True):
     byte_size: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     content_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     storage_key: str = text_()
+    # Keys of files of earlier versions, until they are deleted.
+    stale_files: list[str] = json_list()
     status: DocumentStatus = one_of(DocumentStatus.QUEUED)
+    stage: DocumentStage = one_of(DocumentStage.WAITING)
     progress: float = Field(default=0.0, sa_column=Column(Double, nullable=False))
     failure: str | None = text_(None)
+    # Of this version: how often a worker began, and when the next one may. Null: at once, or never again.
+    attempts: int = Field(default=0)
+    next_attempt_at: datetime | None = moment()
     # The version being ingested, and the one that is searched (none before the first is ready).
     version: int = Field(default=1)
     live_version: int | None = Field(default=None)
