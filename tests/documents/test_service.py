@@ -33,7 +33,8 @@ async def test_a_text_is_queued_then_read_and_found(library: Library, ada: Viewe
     [job] = await library.jobs()
     assert job.kind == INGEST
     assert job.payload == {"document_id": str(added.id), "version": 1, "bot_id": str(bot.id)}
-    assert library.files() == [f"{bot.workspace_id}/{added.id}/1"]
+    assert library.files() == [added.storage_key]
+    assert added.storage_key.startswith(f"{bot.workspace_id}/{added.id}/")
     assert await library.retriever.search(bot, "Rhine", 5) == []
 
     await library.work()
