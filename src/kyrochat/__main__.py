@@ -129,6 +129,21 @@ def accept(data_dir: Path | None) -> None:
     _run(run, data_dir=data_dir, quiet=True)
 
 
+@main.command()
+@click.argument("bot")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--as", "email", help="Whose bot it is; by default whoever has one of that name.")
+@data_dir_option
+def ingest(bot: str, paths: tuple[Path, ...], email: str | None, data_dir: Path | None) -> None:
+    """Add the files at PATHS to BOT (its name or id): files, folders with all that is in them, and zip archives.
+
+    What the bot has already is left alone, so the same command again goes on where it stopped.
+    """
+    from kyrochat.bulk import ingest as ingest_files
+
+    _run(lambda settings: ingest_files(settings, click.echo, bot, paths, email), data_dir=data_dir, quiet=True)
+
+
 def _run(make: Any, *, quiet: bool = False, **options: Any) -> None:
     """Run a command's coroutine. An expected failure is one line and exit code 1, never a traceback."""
     import asyncio

@@ -3,22 +3,20 @@
 import json
 import secrets
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
 
 from kyrochat.accounts.registration import EmailTaken
 from kyrochat.accounts.viewer import NOWHERE, Viewer
-from kyrochat.app import Runtime, running
+from kyrochat.app import Runtime
 from kyrochat.bots.service import BotNameTaken
 from kyrochat.chat.events import AnswerEnded, CitationAdded, Quote, TextDelta
-from kyrochat.db.access import database_access
 from kyrochat.db.models import Bot
 from kyrochat.db.states import DocumentStatus, MessageStatus
 from kyrochat.documents.intake import SameContent
-from kyrochat.errors import InvalidInput, KyroError, NotFound
-from kyrochat.graphql.ids import split_id
+from kyrochat.errors import InvalidInput, KyroError
+from kyrochat.local import find_bot, opened
 from kyrochat.settings import Settings
 
 DEMO_EMAIL = "demo@kyrochat.example"
@@ -31,7 +29,7 @@ async def run_demo(settings: Settings, echo: Echo) -> None:
     """Load the sample, ask its question, and print the answer with its quotes."""
     sample = files("kyrochat") / "sample"
     about = json.loads((sample / "bot.json").read_text("utf-8"))
-    async with _opened(settings) as runtime:
+    async with opened(settings) as runtime:
         viewer = await _demo_viewer(runtime, echo)
         bot = await _demo_bot(runtime, viewer, about)
         echo(f"Bot: {bot.name}")
@@ -48,23 +46,9 @@ async def ask(settings: Settings, echo: Echo, name: str, question: str, email: s
     Raises:
         NotFound: nobody has such a bot.
     """
-    known = split_id(name)
-    name_or_id = str(known[1]) if known is not None and known[0] == "Bot" else name
-    async with _opened(settings) as runtime:
-        for viewer in await runtime.services.accounts.local_viewers(email):
-            bot = await runtime.services.bots.find(viewer, name_or_id)
-            if bot is not None:
-                await _answer(runtime, viewer, bot, question, echo)
-                return
-    raise NotFound(f"bot as {name!r}")
-
-
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncGenerator[Runtime, None]:
-    # Documents must be ingested here: there may be no other worker.
-    settings = settings.model_copy(update={"workers": settings.workers or 1})
-    async with database_access(settings) as access, running(settings, access) as runtime:
-        yield runtime
+    async with opened(settings) as runtime:
+        viewer, bot = await find_bot(runtime, name, email)
+        await _answer(runtime, viewer, bot, question, echo)
 
 
 async def _demo_viewer(runtime: Runtime, echo: Echo) -> Viewer:

@@ -29,9 +29,11 @@ log = logging.getLogger(__name__)
 class SameContent(Conflict):
     """The bot has a document of the very same content."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, document_id: UUID | None = None) -> None:
         super().__init__(f"This bot has the same content already, as the document {title!r}.")
         self.title = title
+        # None when it was deleted in this moment.
+        self.document_id = document_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class Intake:
             if current is None:
                 raise NotFound("document")
             if current.content_hash == stored.sha256:
-                raise SameContent(current.title)
+                raise SameContent(current.title, current.id)
             # Needed until the new version is live: then its sweep deletes it.
             current.stale_files = [*current.stale_files, current.storage_key]
             current.byte_size, current.content_hash, current.storage_key = stored.size, stored.sha256, key
@@ -146,7 +148,7 @@ class Intake:
             except Exception as second:
                 log.warning("The file of a refused document stays (%s)", type(second).__name__)
             if isinstance(error, IntegrityError) and "documents_bot_id_content_hash_key" in str(error.orig):
-                raise SameContent(await self._title_of(workspace_id, bot_id, stored.sha256)) from error
+                raise await self._same_content(workspace_id, bot_id, stored.sha256) from error
             raise
         return kept
 
@@ -163,10 +165,10 @@ class Intake:
         if not is_kept:
             await self.store.delete(key)
 
-    async def _title_of(self, workspace_id: UUID, bot_id: UUID, content_hash: bytes) -> str:
+    async def _same_content(self, workspace_id: UUID, bot_id: UUID, content_hash: bytes) -> SameContent:
         async with self.database.begin([workspace_id]) as session:
             document = await repository.by_content(session, bot_id, content_hash)
-        return document.title if document else "that was deleted just now"
+        return SameContent(document.title, document.id) if document else SameContent("that was deleted just now")
 
 
 def start_over(document: Document) -> None:
