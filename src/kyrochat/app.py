@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.http.websocket_origin import is_same_origin
 
+from kyrochat.accounts.members import MemberService
 from kyrochat.accounts.passwords import Passwords
 from kyrochat.accounts.presence import Presences
 from kyrochat.accounts.principals import Principals
@@ -27,6 +28,7 @@ from kyrochat.accounts.service import AccountService
 from kyrochat.accounts.sessions import SessionService
 from kyrochat.accounts.tokens import Tokens
 from kyrochat.accounts.viewer import Client, Viewer
+from kyrochat.accounts.workspaces import PURGE_WORKSPACE, WorkspaceService
 from kyrochat.bots.service import PURGE_BOT, BotService
 from kyrochat.chat.answer import Answerer
 from kyrochat.chat.log import AnswerLog
@@ -42,6 +44,7 @@ from kyrochat.documents.kinds import INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS
 from kyrochat.documents.purge import BotPurge, DocumentPurge, VersionSweep
 from kyrochat.documents.service import DocumentService
 from kyrochat.documents.storage import FileStore, open_store
+from kyrochat.documents.workspace_purge import WorkspacePurge
 from kyrochat.errors import KyroError
 from kyrochat.graphql.context import Context, Services
 from kyrochat.graphql.pages import page_routes
@@ -119,6 +122,8 @@ async def running(
                     # The same in all processes: it does not matter which one printed it.
                     setup_code=None if settings.is_loopback else keys.derive("setup code")[:5].hex(),
                 ),
+                workspaces=WorkspaceService(database, changes),
+                members=MemberService(database, changes),
                 principals=Principals(database, tokens),
                 presences=presences,
                 bots=BotService(database, changes),
@@ -179,6 +184,7 @@ def job_kinds(
         SWEEP_VERSIONS: Kind(VersionSweep(database, store, index), on_purge_failed),
         PURGE_DOCUMENT: Kind(DocumentPurge(database, changes, store, index), on_purge_failed),
         PURGE_BOT: Kind(BotPurge(database, store, index), on_purge_failed),
+        PURGE_WORKSPACE: Kind(WorkspacePurge(database, changes, store, index), on_purge_failed),
     }
 
 

@@ -11,9 +11,11 @@ from kyrochat.accounts.registration import RegistrationService
 from kyrochat.accounts.service import AccountService
 from kyrochat.accounts.sessions import SessionService
 from kyrochat.accounts.tokens import Tokens
+from kyrochat.accounts.workspaces import WorkspaceService
 from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
 from tests.accounts.scene import Doors
+from tests.accounts.team import Team
 
 SECRET = b"a secret of at least 32 bytes, as it must be"
 
@@ -60,7 +62,13 @@ async def doors(database: Database, changes: Changes, passwords: Passwords, toke
     return Doors(
         database,
         AccountService(database),
+        WorkspaceService(database, changes),
         RegistrationService(database, passwords, sessions),
         sessions,
         Principals(database, tokens),
     )
+
+
+@pytest.fixture
+def team(database: Database, changes: Changes) -> Team:
+    return Team(database, changes)

@@ -12,6 +12,7 @@ from kyrochat.accounts.registration import RegistrationService
 from kyrochat.accounts.service import AccountService
 from kyrochat.accounts.sessions import SessionService, SignedIn
 from kyrochat.accounts.viewer import Client, Viewer
+from kyrochat.accounts.workspaces import WorkspaceService
 from kyrochat.db.engine import Database
 from kyrochat.db.models import AuditEntry
 
@@ -25,6 +26,7 @@ class Doors:
 
     database: Database
     accounts: AccountService
+    workspaces: WorkspaceService
     registration: RegistrationService
     sessions: SessionService
     principals: Principals

@@ -43,7 +43,7 @@ async def test_a_registration_makes_a_user_with_a_workspace_of_his_own_and_signs
     assert (user.email, user.name, user.is_admin) == ("ada@example.com", "Ada", True)
     assert PASSWORD not in user.password_hash
     viewer = await doors.viewer_of(signed_in.access_token)
-    [workspace] = await doors.accounts.workspaces(viewer)
+    [workspace] = await doors.workspaces.mine(viewer)
     assert viewer == Viewer(
         user.id,
         viewer.session_id,
@@ -257,4 +257,4 @@ async def test_a_viewer_is_what_his_memberships_say_and_works_in_them_only(doors
         viewer.must(Act.SEARCH, new_id())
     with pytest.raises(NotFound):
         bob.workspace(own)
-    assert [workspace.id for workspace in await doors.accounts.workspaces(bob)] == [shared]
+    assert [workspace.id for workspace in await doors.workspaces.mine(bob)] == [shared]

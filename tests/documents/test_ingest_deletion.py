@@ -141,6 +141,9 @@ class SlowIndex:
     async def delete_document(self, workspace_id: UUID, document_id: UUID, *, keep_version: int | None = None) -> int:
         return len(self.held.pop(document_id, set()))
 
+    async def delete_workspace(self, workspace_id: UUID) -> int:
+        return sum([await self.delete_document(workspace_id, document_id) for document_id in list(self.held)])
+
 
 class Compass:
     """An embedder to which everything lies in the north."""

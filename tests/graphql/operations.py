@@ -31,6 +31,9 @@ FILE = object()
 NO_PAGE = {"after", "last", "before"}
 # What an id argument is called does not say what it is the id of.
 KINDS = {
+    "workspace.id": "Workspace",
+    "updateWorkspace.input.id": "Workspace",
+    "deleteWorkspace.id": "Workspace",
     "bot.id": "Bot",
     "updateBot.input.id": "Bot",
     "deleteBot.id": "Bot",
@@ -44,6 +47,7 @@ KINDS = {
     "nodes.ids.0": "Bot",
     "botId": "Bot",
     "workspaceId": "Workspace",
+    "userId": "User",
     "documentId": "Document",
     "conversationId": "Conversation",
     "messageId": "Message",

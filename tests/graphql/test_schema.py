@@ -138,7 +138,7 @@ def test_mutations_have_one_input_or_one_id_and_return_what_may_go_wrong() -> No
     assert mutation is not None
     for name, field in mutation.fields.items():
         assert is_non_null_type(field.type)
-        assert list(field.args) in ([], ["input"], ["id"], ["messageId"]), name
+        assert list(field.args) in ([], ["input"], ["id"], ["messageId"], ["workspaceId"]), name
         result = get_named_type(field.type)
         if name == "logout":
             continue
@@ -155,7 +155,7 @@ def test_objects_with_an_id_are_nodes() -> None:
         and "id" in named.fields
         and "Node" not in {interface.name for interface in named.interfaces}
     }
-    assert without == {"DeletedBot", "DeletedConversation"}
+    assert without == {"DeletedBot", "DeletedConversation", "DeletedWorkspace", "LeftWorkspace"}
 
 
 def test_problems_all_implement_the_interface() -> None:

@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.accounts.session_repository import is_live
 from kyrochat.accounts.viewer import Viewer
-from kyrochat.db.models import ApiKey, ApiKeyUsage, User, UserSession, Workspace, WorkspaceMember
+from kyrochat.db.models import ApiKey, ApiKeyUsage, User, UserSession, WorkspaceMember
 from kyrochat.db.states import WorkspaceRole
 
 # Any fixed number: registrations wait for each other while it is open who becomes the admin.
@@ -184,8 +184,3 @@ async def still_valid(
             for credential_id, workspace_id in await session.exec(query):
                 found.setdefault(credential_id, set()).add(workspace_id)
     return {credential_id: frozenset(workspaces) for credential_id, workspaces in found.items()}
-
-
-async def workspaces_by_id(session: AsyncSession, workspace_ids: Sequence[UUID]) -> Sequence[Workspace]:
-    """Return those of the workspaces that exist, in no order."""
-    return (await session.exec(select(Workspace).where(col(Workspace.id).in_(workspace_ids)))).all()

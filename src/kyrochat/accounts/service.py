@@ -1,11 +1,11 @@
-"""People and their workspaces."""
+"""People."""
 
 from dataclasses import dataclass
 
 from kyrochat.accounts import repository
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.engine import Database
-from kyrochat.db.models import User, Workspace
+from kyrochat.db.models import User
 from kyrochat.errors import NotFound, Unauthenticated
 
 
@@ -35,9 +35,3 @@ class AccountService:
         if not users:
             raise Unauthenticated("The account is gone.")
         return users[0]
-
-    async def workspaces(self, viewer: Viewer) -> list[Workspace]:
-        """Return the viewer's workspaces, newest first."""
-        async with self.database.begin() as session:
-            found = await repository.workspaces_by_id(session, list(viewer.workspaces))
-        return sorted(found, key=lambda workspace: workspace.id, reverse=True)

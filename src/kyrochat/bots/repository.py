@@ -69,6 +69,18 @@ async def end_leases(session: AsyncSession, bot_id: UUID) -> Sequence[UUID]:
     return list(rows.scalars())
 
 
+async def close_all(session: AsyncSession, workspace_id: UUID) -> Sequence[UUID]:
+    """Mark all bots of a workspace as deleted, take its unfinished answers from their writers, and return their ids."""
+    values = {"workspace_id": workspace_id}
+    connection = await session.connection()
+    await connection.execute(_CLOSE_ALL, values)
+    return list((await connection.execute(_END_ALL_LEASES, values)).scalars())
+
+
+_CLOSE_ALL = text("UPDATE bots SET deleted_at = now() WHERE workspace_id = :workspace_id AND deleted_at IS NULL")
+
+_END_ALL_LEASES = text("DELETE FROM answer_leases WHERE workspace_id = :workspace_id RETURNING message_id")
+
 _END_LEASES = text("""
     DELETE FROM answer_leases AS lease
     USING messages AS answer JOIN conversations ON conversations.id = answer.conversation_id

@@ -83,7 +83,7 @@ class BotService:
                 await session.refresh(bot)
                 record(session, AuditAct.BOT_CREATED, viewer, workspace_id=workspace_id, of=("Bot", bot.id))
         except IntegrityError as error:
-            raise _taken(error, bot.name) from error
+            raise _refusal(error, bot.name) from error
         return bot
 
     async def update(self, viewer: Viewer, bot_id: UUID, fields: BotFields) -> Bot:
@@ -114,7 +114,7 @@ class BotService:
                 )
                 return bot
         except IntegrityError as error:
-            raise _taken(error, fields.get("name", "")) from error
+            raise _refusal(error, fields.get("name", "")) from error
 
     async def delete(self, viewer: Viewer, bot_id: UUID) -> UUID:
         """Make a bot, its documents and conversations unreachable at once; a job removes them for good.
@@ -188,8 +188,11 @@ def _part(viewer: Viewer, workspace_id: UUID | None) -> Reach:
     return viewer.reach if workspace_id is None else viewer.reach.within(viewer.workspace(workspace_id))
 
 
-def _taken(error: IntegrityError, name: str) -> Exception:
-    return BotNameTaken(name) if "bots_workspace_id_name_key" in str(error.orig) else error
+def _refusal(error: IntegrityError, name: str) -> Exception:
+    if "bots_workspace_id_name_key" in str(error.orig):
+        return BotNameTaken(name)
+    # Deleted since the viewer came in.
+    return NotFound("workspace") if "bots_workspace_id_fkey" in str(error.orig) else error
 
 
 def _checked(fields: BotFields) -> BotFields:

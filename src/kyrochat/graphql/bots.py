@@ -8,7 +8,6 @@ from strawberry import UNSET
 
 from kyrochat.bots.service import BotFields
 from kyrochat.db import models
-from kyrochat.graphql.accounts import Workspace
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.enums import DocumentStatus
 from kyrochat.graphql.ids import global_id, row_id
@@ -16,6 +15,7 @@ from kyrochat.graphql.node import Node
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
 from kyrochat.graphql.problems import ConflictProblem, InvalidInputProblem, NotFoundProblem
 from kyrochat.graphql.translate import translate
+from kyrochat.graphql.workspaces import Workspace
 
 if TYPE_CHECKING:
     from kyrochat.graphql.chat import Conversation

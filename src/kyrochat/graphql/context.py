@@ -1,7 +1,7 @@
 """What one operation has at hand: the services, who asks, and its loaders."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -9,15 +9,18 @@ from uuid import UUID
 import strawberry
 from strawberry.dataloader import DataLoader
 
+from kyrochat.accounts.members import MemberService
 from kyrochat.accounts.presence import Presences
 from kyrochat.accounts.principals import Principals
 from kyrochat.accounts.registration import RegistrationService
 from kyrochat.accounts.service import AccountService
 from kyrochat.accounts.sessions import SessionService
 from kyrochat.accounts.viewer import NOWHERE, Client, Viewer
+from kyrochat.accounts.workspaces import WorkspaceService
 from kyrochat.bots.service import BotService
 from kyrochat.chat.service import ChatService
 from kyrochat.db.models import Bot, Citation, Conversation, Document, Message, Workspace
+from kyrochat.db.states import WorkspaceRole
 from kyrochat.documents.service import DocumentService
 from kyrochat.errors import KyroError, Unauthenticated
 from kyrochat.graphql.transport.grants import Renew
@@ -30,6 +33,8 @@ class Services:
     accounts: AccountService
     registration: RegistrationService
     sessions: SessionService
+    workspaces: WorkspaceService
+    members: MemberService
     principals: Principals
     presences: Presences
     bots: BotService
@@ -70,6 +75,10 @@ class Context:
             raise self.refusal
         return self.signed_in
 
+    def come_to(self, workspace_id: UUID, role: WorkspaceRole) -> None:
+        """Let the rest of the operation see a workspace to which the viewer belongs from now on."""
+        self.signed_in = replace(self.viewer, workspaces={**self.viewer.workspaces, workspace_id: role})
+
     @cached_property
     def bots(self) -> DataLoader[UUID, Bot | None]:
         """Bots by id."""
@@ -93,7 +102,7 @@ class Context:
     @cached_property
     def workspaces(self) -> DataLoader[UUID, Workspace | None]:
         """Workspaces by id."""
-        return _by_id(lambda _: self.services.accounts.workspaces(self.viewer))
+        return _by_id(lambda _: self.services.workspaces.mine(self.viewer))
 
     @cached_property
     def citations(self) -> DataLoader[UUID, list[Citation]]:

@@ -46,6 +46,7 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Query.node": Who.SIGNED_IN,
     "Query.nodes": Who.SIGNED_IN,
     "Query.workspaces": Who.SIGNED_IN,
+    "Query.workspace": Who.SIGNED_IN,
     "Query.bot": Act.SEE_BOTS,
     "Query.bots": Act.SEE_BOTS,
     "Query.document": Act.READ_DOCUMENTS,
@@ -58,6 +59,12 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Mutation.refreshSession": Who.ANYBODY,
     "Mutation.refreshSocket": Who.ANYBODY,
     "Mutation.logout": Who.PERSON,
+    "Mutation.createWorkspace": Who.PERSON,
+    "Mutation.updateWorkspace": Act.MANAGE_WORKSPACE,
+    "Mutation.deleteWorkspace": Act.MANAGE_WORKSPACE,
+    "Mutation.changeMemberRole": Act.MANAGE_MEMBERS,
+    "Mutation.removeMember": Act.MANAGE_MEMBERS,
+    "Mutation.leaveWorkspace": Who.PERSON,
     "Mutation.createBot": Act.MANAGE_BOTS,
     "Mutation.updateBot": Act.MANAGE_BOTS,
     "Mutation.deleteBot": Act.MANAGE_BOTS,
@@ -88,6 +95,7 @@ _ADMIN = frozenset({ApiKeyScope.ADMIN})
 TYPES: Mapping[str, frozenset[ApiKeyScope]] = {
     "ServerInfo": _ANY,
     "Workspace": _ANY,
+    "Member": _ADMIN,
     "Bot": _ANY,
     "Document": _READ,
     "DocumentDeletion": _READ,
@@ -101,6 +109,9 @@ TYPES: Mapping[str, frozenset[ApiKeyScope]] = {
 }
 
 FIELDS: Mapping[str, frozenset[ApiKeyScope]] = {
+    "Workspace.members": _ADMIN,
+    # Addresses are for people who must know whom they let in.
+    "Member.email": frozenset(),
     # What people who chat see of a bot is its face; the prompt behind it is its owner's.
     "Bot.instructions": _READ,
     "Bot.documents": _READ,
@@ -204,6 +215,9 @@ ENVELOPES = frozenset(
         "PageInfo",
         "Node",
         "InputIssue",
+        "DeletedWorkspace",
+        "LeftWorkspace",
+        "RemovedMember",
         "DeletedBot",
         "DeletedConversation",
         "PassagesFound",

@@ -8,7 +8,7 @@ import strawberry
 from strawberry.printer import print_schema
 
 from kyrochat.errors import InvalidInput
-from kyrochat.graphql.accounts import AccountQuery, User, Workspace
+from kyrochat.graphql.accounts import AccountQuery, User
 from kyrochat.graphql.bots import Bot, BotMutation, BotQuery
 from kyrochat.graphql.chat import ChatMutation, ChatQuery, ChatSubscription, Conversation, Message
 from kyrochat.graphql.context import Context, Info
@@ -16,6 +16,7 @@ from kyrochat.graphql.documents import Document, DocumentMutation, DocumentQuery
 from kyrochat.graphql.ids import split_id
 from kyrochat.graphql.ingestion import IngestionMutation, IngestionQuery, IngestionSubscription
 from kyrochat.graphql.limits import CostGuard
+from kyrochat.graphql.members import MemberMutation
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.permissions import KeyGuard
 from kyrochat.graphql.problems import EXCEPTION_HANDLERS
@@ -23,6 +24,7 @@ from kyrochat.graphql.sessions import SessionMutation
 from kyrochat.graphql.socket_credentials import SocketMutation
 from kyrochat.graphql.translate import translate
 from kyrochat.graphql.transport.schema_setup import KyroSchema
+from kyrochat.graphql.workspaces import Workspace, WorkspaceMutation, WorkspaceQuery
 
 MAX_NODES = 100
 
@@ -91,7 +93,7 @@ async def _load(context: Context, global_id: str) -> Node | None:
 
 
 @strawberry.type(description="What can be read. All but `serverInfo` needs a sign-in.")
-class Query(NodeQuery, AccountQuery, BotQuery, DocumentQuery, IngestionQuery, ChatQuery):
+class Query(NodeQuery, AccountQuery, WorkspaceQuery, BotQuery, DocumentQuery, IngestionQuery, ChatQuery):
     """All queries."""
 
 
@@ -99,7 +101,16 @@ class Query(NodeQuery, AccountQuery, BotQuery, DocumentQuery, IngestionQuery, Ch
     description="What can be changed. All but `register`, `login`, `refreshSession` and `refreshSocket` needs a "
     "sign-in."
 )
-class Mutation(SessionMutation, SocketMutation, BotMutation, DocumentMutation, IngestionMutation, ChatMutation):
+class Mutation(
+    SessionMutation,
+    SocketMutation,
+    WorkspaceMutation,
+    MemberMutation,
+    BotMutation,
+    DocumentMutation,
+    IngestionMutation,
+    ChatMutation,
+):
     """All mutations."""
 
 

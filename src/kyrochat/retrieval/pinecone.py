@@ -141,6 +141,19 @@ class PineconeIndex:
             lambda: delete_until_gone(self.connection, namespace_of(workspace_id), condition),
         )
 
+    async def delete_workspace(self, workspace_id: UUID) -> int:
+        """Delete all vectors of a workspace, and return how many, as `delete_document` does.
+
+        Raises:
+            ProviderUnavailable: they could not be deleted, or that could not be verified in time.
+        """
+        # Of all that is in its namespace: every vector of ours has a bot.
+        condition = {"bot": {"$exists": True}}
+        return await answer_within(
+            self.connection.timeouts.verify_s,
+            lambda: delete_until_gone(self.connection, namespace_of(workspace_id), condition),
+        )
+
     async def _store(self, index: "AsyncIndex", namespace: str, batch: Sequence[dict[str, Any]]) -> int:
         """Return how many of the batch Pinecone says that it stored."""
         timeouts = self.connection.timeouts

@@ -91,3 +91,7 @@ class VectorIndex(Protocol):
             ProviderUnavailable: it could not be deleted, or could not be verified.
         """
         ...
+
+    async def delete_workspace(self, workspace_id: UUID) -> int:
+        """Delete all vectors of a workspace, as `delete_document` does."""
+        ...

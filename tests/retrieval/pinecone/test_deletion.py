@@ -14,6 +14,7 @@ from tests.retrieval.pinecone.conftest import (
     INDEX,
     NAMESPACE,
     NORTH,
+    OTHER_BOT,
     OTHER_DOCUMENT,
     OTHER_WORKSPACE,
     WORKSPACE,
@@ -62,6 +63,18 @@ async def test_another_workspace_keeps_its_vectors(index: PineconeIndex) -> None
     await index.delete_document(WORKSPACE, DOCUMENT)
 
     assert await index.search(OTHER_WORKSPACE, BOT, NORTH, 10) == [(chunk(9), 1.0)]
+
+
+async def test_a_whole_workspace_is_counted_and_gone_and_no_other(index: PineconeIndex, fake: FakePinecone) -> None:
+    await store_three(index)
+    await index.upsert(WORKSPACE, OTHER_BOT, OTHER_DOCUMENT, 2, [(chunk(4), NORTH)])
+    await index.upsert(OTHER_WORKSPACE, BOT, DOCUMENT, 1, [(chunk(9), NORTH)])
+
+    assert await index.delete_workspace(WORKSPACE) == 4
+
+    assert fake.stored(INDEX, NAMESPACE) == {}
+    assert await index.search(OTHER_WORKSPACE, BOT, NORTH, 10) == [(chunk(9), 1.0)]
+    assert await index.delete_workspace(WORKSPACE) == 0
 
 
 async def test_it_waits_until_searches_see_the_deletion(index: PineconeIndex, fake: FakePinecone, polls: Polls) -> None:

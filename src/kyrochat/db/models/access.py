@@ -73,7 +73,7 @@ class ApiKeyUsage(SQLModel, table=True):
 class Invitation(SQLModel, table=True):
     """A link that lets one person in: into a workspace, or, without one, to register on this server.
 
-    Only its token's hash is stored. Revoking deletes the row.
+    Only its token's hash is stored. Accepting or revoking it deletes the row, with the address that it may hold.
     """
 
     __tablename__ = "invitations"
@@ -94,7 +94,6 @@ class Invitation(SQLModel, table=True):
     created_by: UUID = Field(sa_column=Column(Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False))
     created_at: datetime = now()
     expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    accepted_at: datetime | None = moment()
 
 
 class AuditEntry(SQLModel, table=True):

@@ -8,12 +8,16 @@ from sqlalchemy import Column, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from kyrochat.db.columns import key, moment, now, one_of, tenant, text_, uuid_
+from kyrochat.db.columns import key, moment, now, one_of, text_, uuid_
 from kyrochat.db.states import JobState
 
 
 class Job(SQLModel, table=True):
-    """Work to be done, claimed under a lease. Rows hold ids only, never content."""
+    """Work to be done, claimed under a lease. Rows hold ids only, never content.
+
+    `workspace_id` is whose turn it takes, and no foreign key: the job that removes a workspace outlives its row, until
+    it has verified that nothing is left. One that removes an account takes the account's id.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -34,7 +38,7 @@ class Job(SQLModel, table=True):
     )
 
     id: UUID = key()
-    workspace_id: UUID = tenant()
+    workspace_id: UUID = uuid_()
     kind: str = text_()
     payload: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
     state: JobState = one_of(JobState.QUEUED)
