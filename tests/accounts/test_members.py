@@ -267,6 +267,19 @@ async def test_open_connections_of_who_is_out_end_at_once_and_no_others(team: Te
             assert adas.is_set() is (way == "deleted")
 
 
+async def test_a_connection_older_than_a_membership_ends_with_it_too(team: Team, doors: Doors) -> None:
+    ada, bob = [await doors.viewer_of((await doors.register(f"{name}@example.com")).access_token) for name in "ab"]
+    presences = Presences(team.database, team.changes)
+
+    with presences.of(bob) as ended:
+        await team.joined(bob, ada.default_workspace_id, VIEWER)
+        await presences.check()
+        assert not ended.is_set()
+        await team.members.remove(ada, ada.default_workspace_id, bob.user_id)
+        await presences.check()
+        assert ended.is_set()
+
+
 async def test_leaving_is_written_down(team: Team, ada: Viewer, bob: Viewer) -> None:
     harbour = await team.workspace(ada)
     ada, bob = seeing(ada, harbour, OWNER), await team.joined(bob, harbour, EDITOR)

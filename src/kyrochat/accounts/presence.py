@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 @dataclass(slots=True, eq=False)
 class _Presence:
     viewer: Viewer
+    # What he could reach at the last look: more than at the first, when he was let into a workspace since.
+    reach: frozenset[UUID]
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -36,7 +38,7 @@ class Presences:
     @contextmanager
     def of(self, viewer: Viewer) -> Iterator[asyncio.Event]:
         """Give an event that is set when the viewer's session, key or account ends, or he loses a workspace."""
-        presence = _Presence(viewer)
+        presence = _Presence(viewer, frozenset(viewer.workspaces))
         self._all.add(presence)
         try:
             yield presence.ended
@@ -64,8 +66,12 @@ class Presences:
             valid = await repository.still_valid(session, list(sessions), list(keys))
         for presence in present:
             credential = presence.viewer.key_id or presence.viewer.session_id
-            if credential is not None and not set(presence.viewer.workspaces) <= valid.get(credential, _NOTHING):
+            if credential is None:
+                continue
+            reach = valid.get(credential, _NOTHING)
+            if not presence.reach <= reach:
                 presence.ended.set()
+            presence.reach = reach
 
     async def _watch(self) -> None:
         outage = Outage("Looking who may stay connected")

@@ -60,6 +60,7 @@ class WorkspaceService:
             session.add(workspace)
             await session.flush()
             session.add(WorkspaceMember(workspace_id=workspace.id, user_id=viewer.user_id, role=WorkspaceRole.OWNER))
+            await self.changes.announce(session, [ACCESS_TOPIC])
             await widen(session, workspace.id)
             record(
                 session,

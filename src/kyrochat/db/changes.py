@@ -43,7 +43,8 @@ def ingestion_topic(bot_id: UUID) -> str:
 
 
 JOBS_TOPIC = "jobs"
-# Rings when somebody may do less than before: a session, a key, an account or a membership has ended.
+# Rings when somebody may do less than before (a session, a key, an account or a membership has ended), and when he
+# was let into a workspace, so that its loss is noticed later.
 ACCESS_TOPIC = "access"
 
 
