@@ -20,8 +20,8 @@ from kyrochat.db.engine import Database
 from kyrochat.db.models import AnswerLease, ApiKey, ApiKeyUsage, Bot, Conversation, Document, Message
 from kyrochat.db.states import MessageRole, MessageStatus, WorkspaceRole
 from kyrochat.documents.ingest import Ingestion
+from kyrochat.documents.kinds import INGEST
 from kyrochat.documents.purge import BATCH_DOCUMENTS, StillThere
-from kyrochat.documents.service import INGEST
 from kyrochat.documents.workspace_purge import WorkspacePurge
 from kyrochat.errors import NotFound
 from kyrochat.jobs.queue import ClaimedJob, RetryLater
