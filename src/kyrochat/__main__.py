@@ -144,6 +144,16 @@ def ingest(bot: str, paths: tuple[Path, ...], email: str | None, data_dir: Path 
     _run(lambda settings: ingest_files(settings, click.echo, bot, paths, email), data_dir=data_dir, quiet=True)
 
 
+@main.command()
+@click.option("--repair", is_flag=True, help="Delete what has no row, and read again what lacks its vectors.")
+@data_dir_option
+def reconcile(repair: bool, data_dir: Path | None) -> None:
+    """Compare rows, files and vectors, and tell what is on one side only; exit code 1 when there is anything."""
+    from kyrochat.maintenance import reconcile as compare
+
+    _run(lambda settings: compare(settings, click.echo, repair=repair), data_dir=data_dir, quiet=True)
+
+
 def _run(make: Any, *, quiet: bool = False, **options: Any) -> None:
     """Run a command's coroutine. An expected failure is one line and exit code 1, never a traceback."""
     import asyncio

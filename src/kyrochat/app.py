@@ -42,6 +42,7 @@ from kyrochat.documents.ingest import Ingestion, fail_document, retry_document
 from kyrochat.documents.intake import Quota
 from kyrochat.documents.kinds import INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS
 from kyrochat.documents.purge import BotPurge, DocumentPurge, VersionSweep
+from kyrochat.documents.reconcile import Reconciler
 from kyrochat.documents.service import DocumentService
 from kyrochat.documents.storage import FileStore, open_store
 from kyrochat.documents.workspace_purge import WorkspacePurge
@@ -55,6 +56,7 @@ from kyrochat.jobs.queue import ClaimedJob, Queue
 from kyrochat.jobs.worker import Kind, Worker
 from kyrochat.retrieval.dense import DenseRetrieval
 from kyrochat.retrieval.offline import ExtractiveModel
+from kyrochat.retrieval.ports import VectorLedger
 from kyrochat.retrieval.providers import Providers, open_providers
 from kyrochat.retrieval.retriever import Retriever
 from kyrochat.settings import Settings
@@ -78,6 +80,7 @@ class Runtime:
     database: Database
     changes: Changes
     store: FileStore
+    reconciler: Reconciler
 
 
 @asynccontextmanager
@@ -142,6 +145,7 @@ async def running(
             database,
             changes,
             store,
+            Reconciler(database, changes, store, _ledger(dense)),
         )
 
 
@@ -290,3 +294,7 @@ def _foreign_origin(connection: HTTPConnection) -> str | None:
     """Return the origin of the page that a browser is on, unless it is a page of ours."""
     origin = connection.headers.get("origin")
     return None if origin is None or is_same_origin(origin, connection.headers.get("host")) else origin
+
+
+def _ledger(dense: DenseRetrieval | None) -> VectorLedger | None:
+    return dense.index if dense is not None and isinstance(dense.index, VectorLedger) else None

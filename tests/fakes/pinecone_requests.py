@@ -86,8 +86,19 @@ def fetch(index: Index, name: str, body: dict[str, Any]) -> Reply:
     _only(body, optional={"ids", "filter", "include_fields", "limit", "pagination_token"})
     _one_of(body, "ids", "filter")
     held = index.namespaces[name].accepted
-    found = {key: held[key] for key in _chosen(index, held, body)}
-    return {"documents": found, "namespace": name, "usage": {"read_units": 1}}, {}
+    chosen = _chosen(index, held, body)
+    reply: dict[str, Any] = {"namespace": name, "usage": {"read_units": 1}}
+    if "filter" in body:
+        # A page at a time; the token is the place of the next one.
+        start, limit = int(body.get("pagination_token") or 0), body.get("limit", 100)
+        if len(chosen) > start + limit:
+            reply["pagination"] = {"next": str(start + limit)}
+        chosen = chosen[start : start + limit]
+    wanted = {"_id", *(body.get("include_fields") or ["*"])}
+    reply["documents"] = {
+        key: {name: value for name, value in held[key].items() if "*" in wanted or name in wanted} for key in chosen
+    }
+    return reply, {}
 
 
 def delete(index: Index, name: str, body: dict[str, Any], visibility: Visibility) -> Reply:

@@ -171,6 +171,21 @@ class Intake:
         return SameContent(document.title, document.id) if document else SameContent("that was deleted just now")
 
 
+async def read_again(session: AsyncSession, changes: Changes, workspace_id: UUID, document_id: UUID) -> bool:
+    """Have the same file read as the document's next version; False when there is nothing to read.
+
+    The version before is searched until the next one is live, so nothing is missing meanwhile.
+    """
+    document = await repository.get(session, document_id, reach=Reach.of(workspace_id), for_update=True)
+    if document is None or document.status not in (DocumentStatus.READY, DocumentStatus.FAILED):
+        return False
+    document.version += 1
+    start_over(document)
+    session.add(document)
+    await queue_job(session, changes, INGEST, document)
+    return True
+
+
 def start_over(document: Document) -> None:
     """Set the document's row to the beginning of an ingestion."""
     document.status, document.stage, document.progress = DocumentStatus.QUEUED, DocumentStage.WAITING, 0.0

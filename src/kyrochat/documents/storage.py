@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -108,9 +109,11 @@ class FileStore:
         """Delete everything below `prefix`, whole segments of a key, and return how many files there were."""
         return sum([await self.delete(key) for key in await self._below(prefix)])
 
-    async def keys(self, prefix: str) -> list[str]:
-        """Return the keys below `prefix`, whole segments of a key, in no order."""
-        return await self._below(prefix)
+    async def files(self, prefix: str) -> list[tuple[str, datetime]]:
+        """Return the keys below `prefix`, whole segments of a key or '' for all, with the time of their last change."""
+        within = _check(prefix.removesuffix("/")) if prefix else None
+        found = await obstore.list(self.store, prefix=within).collect_async()
+        return [(entry["path"], entry["last_modified"]) for entry in found]
 
     async def _below(self, prefix: str) -> list[str]:
         found = obstore.list(self.store, prefix=_check(prefix.removesuffix("/")))

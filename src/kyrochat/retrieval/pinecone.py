@@ -1,7 +1,7 @@
 """Chunk vectors in Pinecone, and the way in: `open_pinecone`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from kyrochat.retrieval.pinecone_connection import (
 )
 from kyrochat.retrieval.pinecone_deletion import delete_until_gone
 from kyrochat.retrieval.pinecone_errors import answer_within
+from kyrochat.retrieval.pinecone_listing import delete_chunks, stored_chunks
 from kyrochat.retrieval.ports import Vector
 
 if TYPE_CHECKING:
@@ -153,6 +154,22 @@ class PineconeIndex:
             self.connection.timeouts.verify_s,
             lambda: delete_until_gone(self.connection, namespace_of(workspace_id), condition),
         )
+
+    def chunks(self, workspace_id: UUID) -> AsyncGenerator[UUID, None]:
+        """Yield the ids of all chunks whose vectors are stored for a workspace, in no order.
+
+        Raises:
+            ProviderUnavailable: it could not be read to its end.
+        """
+        return stored_chunks(self.connection, namespace_of(workspace_id))
+
+    async def delete_chunks(self, workspace_id: UUID, chunk_ids: Sequence[UUID]) -> None:
+        """Delete vectors by their chunks' ids; searches may find them for a while.
+
+        Raises:
+            ProviderUnavailable: not all deletions were accepted.
+        """
+        await delete_chunks(self.connection, namespace_of(workspace_id), chunk_ids)
 
     async def _store(self, index: "AsyncIndex", namespace: str, batch: Sequence[dict[str, Any]]) -> int:
         """Return how many of the batch Pinecone says that it stored."""

@@ -1,7 +1,7 @@
 """What KyroChat asks of a provider. Each port has an offline implementation in this package."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from kyrochat.retrieval.types import ModelEvent, Prompt
@@ -94,4 +94,25 @@ class VectorIndex(Protocol):
 
     async def delete_workspace(self, workspace_id: UUID) -> int:
         """Delete all vectors of a workspace, as `delete_document` does."""
+        ...
+
+
+@runtime_checkable
+class VectorLedger(Protocol):
+    """What a vector index says of all that it holds: the reconciler compares that with the rows."""
+
+    def chunks(self, workspace_id: UUID) -> AsyncGenerator[UUID, None]:
+        """Yield the ids of all chunks whose vectors are stored for a workspace, in no order.
+
+        Raises:
+            ProviderUnavailable: it could not be read to its end.
+        """
+        ...
+
+    async def delete_chunks(self, workspace_id: UUID, chunk_ids: Sequence[UUID]) -> None:
+        """Delete vectors by their chunks' ids.
+
+        Raises:
+            ProviderUnavailable: not all deletions were accepted.
+        """
         ...
