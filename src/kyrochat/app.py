@@ -54,6 +54,8 @@ from kyrochat.graphql.transport.grants import Grant, Renew
 from kyrochat.graphql.transport.view import GraphQLView, authorization
 from kyrochat.jobs.queue import ClaimedJob, Queue
 from kyrochat.jobs.worker import Kind, Worker
+from kyrochat.rates.limits import SOCKETS_PER_USER
+from kyrochat.rates.service import network, open_rates
 from kyrochat.retrieval.dense import DenseRetrieval
 from kyrochat.retrieval.offline import ExtractiveModel
 from kyrochat.retrieval.ports import VectorLedger
@@ -94,6 +96,7 @@ async def running(
         await refuse_to_bypass(database)
         keys = secret_keys(settings)
         await agree_on_key(database, keys)
+        rates = await stack.enter_async_context(open_rates(settings, keys.derive("rates")))
         if provided is None:
             provided = await stack.enter_async_context(open_providers(settings))
         model, dense = provided.model, provided.dense
@@ -108,7 +111,7 @@ async def running(
         if settings.workers:
             await stack.enter_async_context(working(settings.workers, access, changes, store, dense))
         tokens = Tokens(keys.current, keys.previous)
-        sessions = SessionService(database, changes, passwords, tokens)
+        sessions = SessionService(database, changes, passwords, tokens, rates)
         presences = Presences(database, changes)
         await stack.enter_async_context(presences.watched())
         is_offline = isinstance(model, ExtractiveModel)
@@ -124,6 +127,7 @@ async def running(
                     settings.registration,
                     # The same in all processes: it does not matter which one printed it.
                     setup_code=None if settings.is_loopback else keys.derive("setup code")[:5].hex(),
+                    rates=rates,
                 ),
                 workspaces=WorkspaceService(database, changes),
                 members=MemberService(database, changes),
@@ -136,8 +140,10 @@ async def running(
                     store,
                     settings.max_upload_bytes,
                     Quota(settings.workspace_max_bytes, settings.workspace_max_documents),
+                    rates,
                 ),
-                chat=ChatService(database, changes, answers),
+                chat=ChatService(database, changes, answers, rates),
+                rates=rates,
                 version=version("kyrochat"),
                 answer_model=model.name,
                 is_offline=is_offline,
@@ -264,14 +270,21 @@ class KyroApp:
     async def _grant(self, connection: HTTPConnection, params: Mapping[str, object]) -> Grant | None:
         """Return whose the credentials of a socket or a stream are, how long they last, and what tells of their end."""
         header = authorization(connection, params)
-        if header is None:
-            return None
         services, client = self.runtime.services, self._client(connection)
-        viewer = await services.principals.load(header, client, _foreign_origin(connection))
+        viewer: Viewer | None = None
+        try:
+            if header is not None:
+                viewer = await services.principals.load(header, client, _foreign_origin(connection))
+        finally:
+            if isinstance(connection, WebSocket):
+                who = viewer.counted_as if viewer else network(client.address)
+                await services.rates.charge(SOCKETS_PER_USER, who)
+        if viewer is None:
+            return None
         presence = ExitStack()
         ended = presence.enter_context(services.presences.of(viewer))
         left_s = None if viewer.expires_at is None else (viewer.expires_at - datetime.now(UTC)).total_seconds()
-        return Grant(_holder(viewer), left_s, ended, presence.close)
+        return Grant(viewer.counted_as, left_s, ended, presence.close)
 
     def _client(self, connection: HTTPConnection) -> Client:
         user_agent = connection.headers.get("user-agent", "")[:MAX_USER_AGENT_CHARS]
@@ -280,14 +293,6 @@ class KyroApp:
     async def _check_database(self) -> None:
         async with self.runtime.database.begin() as session:
             await (await session.connection()).execute(text("SELECT 1"))
-
-
-def _holder(viewer: Viewer) -> str:
-    """Return who shares the places for sockets."""
-    if viewer.key is None:
-        return f"user {viewer.user_id}"
-    # A public key is in many browsers: each has places of its own.
-    return f"key {viewer.key.key_id}" + (f" at {viewer.client.address}" if viewer.key.is_public else "")
 
 
 def _foreign_origin(connection: HTTPConnection) -> str | None:

@@ -9,14 +9,14 @@ from kyrochat.db.access import database_access
 from kyrochat.db.models import Bot
 from kyrochat.errors import NotFound
 from kyrochat.graphql.ids import split_id
-from kyrochat.settings import Settings
+from kyrochat.settings import Settings, Switch
 
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncGenerator[Runtime, None]:
     """Run everything but the web server meanwhile."""
-    # Documents must be ingested here: there may be no other worker.
-    settings = settings.model_copy(update={"workers": settings.workers or 1})
+    # Documents must be ingested here: there may be no other worker. And whoever sits at the terminal is no stranger.
+    settings = settings.model_copy(update={"workers": settings.workers or 1, "rate_limits": Switch.OFF})
     async with database_access(settings) as access, running(settings, access) as runtime:
         yield runtime
 

@@ -95,10 +95,13 @@ class Settings(BaseSettings):
     pinecone_host: str | None = Field(default=None, description="Pinecone's control plane, for gateways and tests.")
     pinecone_index: str = Field(default="kyrochat", description="Name of the Pinecone index.")
     redis_url: SecretStr | None = Field(
-        default=None, description="Reserved: shares rate limits between processes once there are any."
+        default=None,
+        description="Lets processes share rate limits; needs the extra `kyrochat[redis]`. Empty: each counts alone.",
     )
     workers: int = Field(default=2, ge=0, le=64, description="Ingestion tasks in the server process.")
-    rate_limits: Switch = Field(default=Switch.ON, description="Reserved: off for benchmarks and bulk loads.")
+    rate_limits: Switch = Field(
+        default=Switch.ON, description="off: no limits on how often, for benchmarks and bulk loads."
+    )
     fetch_allow_cidrs: str = Field(
         default="",
         description="Private networks to fetch web pages from, at any port: 10.1.0.0/16, separated by commas.",

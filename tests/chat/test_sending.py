@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
 
+from kyrochat.accounts.viewer import KeyLimits
 from kyrochat.chat.answer import HISTORY_MESSAGES
 from kyrochat.chat.service import AnswerInProgress, Exchange
 from kyrochat.db.keyset import PageRequest
 from kyrochat.db.models import Message
-from kyrochat.db.states import MessageRole, MessageStatus
-from kyrochat.errors import InvalidInput, NotFound, Overloaded
+from kyrochat.db.states import ApiKeyScope, MessageRole, MessageStatus
+from kyrochat.errors import InvalidInput, NotFound, Overloaded, RateLimited
+from kyrochat.rates.limits import MESSAGES_PER_USER
+from kyrochat.rates.service import Rates
 from kyrochat.retrieval.types import Turn
 from tests.chat.scene import Chat, Process, end_of, text_of
 from tests.chat.scripted_model import Pause
@@ -207,3 +211,22 @@ async def _messages(chat: Chat, conversation_id: UUID) -> Sequence[Message]:
     (conversation,) = await chat.a.service.conversations(chat.viewer, [conversation_id])
     page = await chat.a.service.message_page(chat.viewer, conversation, PageRequest(50))
     return sorted(page.rows, key=lambda message: message.position)
+
+
+async def test_who_sends_too_many_messages_waits_and_nothing_is_stored_of_what_was_refused(chat: Chat) -> None:
+    chat.model.script = ["Done."]
+    rates = Rates(b"a key of this test")
+    limited = replace(chat.a.service, rates=rates)
+    conversation = await chat.conversation()
+    await rates.charge(MESSAGES_PER_USER, chat.viewer.counted_as, cost=MESSAGES_PER_USER.amount - 1)
+    await chat.watch((await limited.send(chat.viewer, conversation, "The last one?")).answer.id)
+
+    with pytest.raises(RateLimited) as refused:
+        await limited.send(chat.viewer, conversation, "One too many?")
+
+    assert 0 < refused.value.retry_after_s <= 2 * MESSAGES_PER_USER.period_s
+    assert len(await _messages(chat, conversation)) == 2
+    # A key on a server asks for many people, and has an allowance of its own.
+    key = KeyLimits(UUID(int=7), frozenset({ApiKeyScope.CHAT}))
+    with pytest.raises(NotFound):
+        await limited.send(replace(chat.viewer, key=key), uuid4(), "Somebody else?")

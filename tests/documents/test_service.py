@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -14,7 +15,9 @@ from kyrochat.db.states import DocumentSource, DocumentStatus, WorkspaceRole
 from kyrochat.documents.intake import SameContent
 from kyrochat.documents.kinds import INGEST
 from kyrochat.documents.reading import MAX_TEXT_CHARS
-from kyrochat.errors import Forbidden, InvalidInput, NotFound
+from kyrochat.errors import Forbidden, InvalidInput, NotFound, RateLimited
+from kyrochat.rates.limits import UPLOADS_PER_USER
+from kyrochat.rates.service import Rates
 from tests.documents.scene import MAX_UPLOAD_BYTES, Library, as_guest, pieces, slowly
 
 RHINE = "The Rhine is 1,233 km long."
@@ -257,3 +260,27 @@ async def test_an_excerpt_counts_characters_not_bytes(library: Library, ada: Vie
     for start, end in ((-1, None), (3, 2), (0, MAX_TEXT_CHARS + 1)):
         with pytest.raises(InvalidInput):
             await excerpt(start, end)
+
+
+async def test_who_adds_too_many_documents_waits_and_nothing_is_left_of_what_was_refused(
+    library: Library, ada: Viewer, bob: Viewer, bot: Bot
+) -> None:
+    rates = Rates(b"a key of this test")
+    documents = replace(library.documents, rates=rates)
+    before = await documents.add_text(ada, bot.id, "Lakes", "Lake Constance is deep.")
+    await library.work()
+    stored = await library.traces(ada)
+    await rates.charge(UPLOADS_PER_USER, ada.counted_as, cost=UPLOADS_PER_USER.amount - 1)
+
+    with pytest.raises(RateLimited):
+        await documents.add_text(ada, bot.id, "Rivers", RHINE)
+    with pytest.raises(RateLimited):
+        await documents.add_file(ada, bot.id, "rivers.txt", None, pieces(RHINE.encode()))
+    with pytest.raises(RateLimited):
+        await documents.replace_text(ada, before.id, None, RHINE)
+    with pytest.raises(RateLimited):
+        await documents.replace_file(ada, before.id, "rivers.txt", None, pieces(RHINE.encode()))
+
+    assert (await library.traces(ada), await library.jobs()) == (stored, [])
+    with pytest.raises(NotFound):
+        await documents.add_text(bob, bot.id, "Rivers", RHINE)

@@ -58,6 +58,15 @@ class Passwords:
         except InvalidHashError:
             return False
 
+    def must_have_room(self) -> None:
+        """Check that one more password may get in line; ask before anything is charged for it.
+
+        Raises:
+            Overloaded: too many are in line.
+        """
+        if self._waiting >= MAX_WAITING:
+            raise Overloaded
+
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -73,8 +82,7 @@ class Passwords:
         return stored is not None
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= MAX_WAITING:
-            raise Overloaded
+        self.must_have_room()
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)

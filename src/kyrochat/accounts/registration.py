@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from kyrochat.accounts import repository
 from kyrochat.accounts.account_rules import check_email, check_name, check_new_password, normal_email
+from kyrochat.accounts.attempts import charge_registration
 from kyrochat.accounts.audit import AuditAct, record
 from kyrochat.accounts.passwords import Passwords
 from kyrochat.accounts.sessions import SessionService, SignedIn
@@ -15,6 +16,7 @@ from kyrochat.db.engine import Database
 from kyrochat.db.models import User, Workspace, WorkspaceMember
 from kyrochat.db.states import WorkspaceRole
 from kyrochat.errors import Conflict, Forbidden, InvalidInput
+from kyrochat.rates.service import NO_LIMITS, Rates
 from kyrochat.rules import Rules
 from kyrochat.settings import Registration
 
@@ -36,6 +38,7 @@ class RegistrationService:
     registration: Registration = Registration.OPEN
     # What the first account must bring, where others than the operator can reach the server.
     setup_code: str | None = None
+    rates: Rates = NO_LIMITS
 
     async def register(
         self,
@@ -53,11 +56,14 @@ class RegistrationService:
             InvalidInput: the e-mail address, password or name breaks a rule, or the setup code is wrong.
             EmailTaken: the address has an account.
             Forbidden: registration is not open.
+            RateLimited: too many accounts were made from there.
             Overloaded: too many passwords are being hashed.
         """
         email = normal_email(email)
         name = (name or "").strip() or email.partition("@")[0]
         _check(email, password, name)
+        self.passwords.must_have_room()
+        await charge_registration(self.rates, client)
         password_hash = await self.passwords.hash(password)
         user = User(email=email, name=name, password_hash=password_hash)
         workspace = Workspace(name=f"{name}'s workspace")

@@ -39,13 +39,18 @@ class Presented:
     was_exchanged_just_now: bool
 
 
-async def lock_by_refresh_token(session: AsyncSession, token_hash: bytes) -> Presented | None:
-    """Return the session whose refresh token this is, or once was, locked for its rotation."""
+async def id_of_refresh_token(session: AsyncSession, token_hash: bytes) -> UUID | None:
+    """Return the id of the session whose refresh token this is, or once was."""
     used = select(UsedRefreshToken.session_id).where(UsedRefreshToken.token_hash == token_hash)
     owner = select(UserSession.id).where(
         or_(col(UserSession.refresh_hash) == token_hash, col(UserSession.id).in_(used))
     )
-    session_id = (await session.exec(owner)).first()
+    return (await session.exec(owner)).first()
+
+
+async def lock_by_refresh_token(session: AsyncSession, token_hash: bytes) -> Presented | None:
+    """Return the session whose refresh token this is, or once was, locked for its rotation."""
+    session_id = await id_of_refresh_token(session, token_hash)
     if session_id is None:
         return None
     # By its id: whoever waits for the lock must find it, although the token was used up meanwhile.

@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.accounts import repository, session_repository
 from kyrochat.accounts.account_rules import normal_email
+from kyrochat.accounts.attempts import charge_attempt, note_failure, note_success
 from kyrochat.accounts.audit import AuditAct, record
 from kyrochat.accounts.passwords import MAX_PASSWORD_BYTES, Passwords
 from kyrochat.accounts.session_repository import SESSION_LIFETIME, is_live
@@ -20,6 +21,8 @@ from kyrochat.db.engine import Database
 from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import User, UserSession
 from kyrochat.errors import InvalidCredentials, NotFound, Overloaded
+from kyrochat.rates.limits import REFRESH_PER_SESSION
+from kyrochat.rates.service import NO_LIMITS, Rates
 
 NOBODY = UUID(int=0)
 
@@ -42,17 +45,21 @@ class SessionService:
     changes: Changes
     passwords: Passwords
     tokens: Tokens
+    rates: Rates = NO_LIMITS
 
     async def login(self, email: str, password: str, client: Client) -> SignedIn:
         """Sign in. An unknown e-mail address takes as long as a wrong password.
 
         Raises:
             InvalidCredentials: either is wrong, or the account is disabled; which of them is not said.
+            RateLimited: too many passwords were tried, for this account or from there.
             Overloaded: too many passwords are being checked.
         """
         email = normal_email(email)
         if "\x00" in email or len(password.encode()) > MAX_PASSWORD_BYTES:
             email, password = "", ""
+        self.passwords.must_have_room()
+        await charge_attempt(self.rates, email, client)
         async with self.database.begin() as session:
             user = await repository.user_by_email(session, email)
         is_right = await self.passwords.verify(user.password_hash if user else None, password)
@@ -66,7 +73,9 @@ class SessionService:
                 record(session, AuditAct.SIGN_IN_FAILED, client, subject_id=now.id if now else None)
                 signed_in = None
         if signed_in is None:
+            await note_failure(self.rates, email)
             raise InvalidCredentials
+        await note_success(self.rates, email, client)
         if self.passwords.needs_rehash(signed_in.user.password_hash):
             await self._rehash(signed_in.user, password)
         return signed_in
@@ -93,9 +102,15 @@ class SessionService:
 
         Raises:
             InvalidCredentials: unknown, used up, revoked or expired.
+            RateLimited: the session was refreshed too often.
         """
+        given = secret_hash(refresh_token)
         async with self.database.begin() as session:
-            signed_in = await self._exchange(session, secret_hash(refresh_token), client)
+            session_id = await session_repository.id_of_refresh_token(session, given)
+        if session_id is not None:
+            await self.rates.charge(REFRESH_PER_SESSION, str(session_id))
+        async with self.database.begin() as session:
+            signed_in = await self._exchange(session, given, client)
         if signed_in is None:
             raise InvalidCredentials("The refresh token is not valid any more. Sign in again.")
         return signed_in

@@ -9,6 +9,7 @@ from kyrochat.accounts.permissions import Act
 from kyrochat.db.states import ApiKeyScope, WorkspaceRole
 from kyrochat.db.tenancy import Reach
 from kyrochat.errors import Forbidden, NotFound
+from kyrochat.rates.service import network
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,18 @@ class Viewer:
     def key_id(self) -> UUID | None:
         """The API key that asks, or None for a person."""
         return self.key.key_id if self.key else None
+
+    @property
+    def speaks_for_many(self) -> bool:
+        """Whether a server asks, for people whom we do not know."""
+        return self.key is not None and not self.key.is_public
+
+    @property
+    def counted_as(self) -> str:
+        """Whose limits and places the viewer uses up. A public key is in many browsers: each has its own."""
+        if self.key is None:
+            return f"user {self.user_id}"
+        return f"key {self.key.key_id}" + (f" at {network(self.client.address)}" if self.key.is_public else "")
 
     def workspace(self, workspace_id: UUID | None) -> UUID:
         """Return the workspace that an input names, or the default one.

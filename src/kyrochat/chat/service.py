@@ -21,6 +21,8 @@ from kyrochat.db.changes import Changes, answer_topic, ended_topic
 from kyrochat.db.models import Bot, Conversation, Message
 from kyrochat.db.states import MessageRole, MessageStatus
 from kyrochat.errors import Conflict, InvalidInput, NotFound
+from kyrochat.rates.limits import MESSAGES_PER_KEY, MESSAGES_PER_USER
+from kyrochat.rates.service import NO_LIMITS, Rates
 from kyrochat.retrieval.types import Passage
 from kyrochat.rules import Rules
 
@@ -61,6 +63,7 @@ class ChatService(ConversationReader):
 
     changes: Changes
     running: RunningAnswers
+    rates: Rates = NO_LIMITS
 
     async def search(self, viewer: Viewer, bot_id: UUID, question: str, limit: int) -> Sequence[Passage]:
         """Return up to `limit` passages for a question, best first, by the very path that answers use.
@@ -122,6 +125,7 @@ class ChatService(ConversationReader):
             NotFound: the viewer has no such conversation.
             AnswerInProgress: an answer is being written in the conversation.
             QuotaExceeded: the viewer's API key has used up its tokens of today.
+            RateLimited: the viewer has sent too many messages.
             Overloaded: too many answers are being written.
         """
         viewer.must(Act.CHAT)
@@ -131,6 +135,8 @@ class ChatService(ConversationReader):
             idempotency_key = rules.text("idempotencyKey", idempotency_key, max_chars=MAX_KEY_CHARS, min_chars=1)
         rules.enforce()
         self.running.must_have_room()
+        limit = MESSAGES_PER_KEY if viewer.speaks_for_many else MESSAGES_PER_USER
+        await self.rates.charge(limit, viewer.counted_as)
         # A client that goes away between the commit and the start must not leave an answer that nobody writes.
         return await self.running.to_its_end(self._send(viewer, conversation_id, text, idempotency_key, parent_id))
 

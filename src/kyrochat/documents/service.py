@@ -24,6 +24,8 @@ from kyrochat.documents.reading import MAX_TEXT_CHARS, DocumentReader
 from kyrochat.documents.storage import FileStore
 from kyrochat.errors import Conflict, InvalidInput, NotFound, UnreadableDocument
 from kyrochat.jobs.queue import wake
+from kyrochat.rates.limits import UPLOADS_PER_USER
+from kyrochat.rates.service import NO_LIMITS, Rates
 from kyrochat.rules import Rules
 
 MAX_TITLE_CHARS = 300
@@ -43,6 +45,7 @@ class DocumentService(DocumentReader):
     store: FileStore
     max_upload_bytes: int
     quota: Quota = UNLIMITED
+    rates: Rates = NO_LIMITS
 
     async def add_text(self, viewer: Viewer, bot_id: UUID, title: str, body: str) -> Document:
         """Store a text as a document and queue its ingestion.
@@ -53,6 +56,7 @@ class DocumentService(DocumentReader):
             Forbidden: the viewer may not change it.
             QuotaExceeded: the workspace is full.
             SameContent: the bot has this content.
+            RateLimited: the viewer has added too many documents.
         """
         rules = Rules()
         title = rules.text("title", title, max_chars=MAX_TITLE_CHARS, min_chars=1)
@@ -67,7 +71,7 @@ class DocumentService(DocumentReader):
 
         Raises:
             InvalidInput: the title is too long, the file too large, or of a format that cannot be read.
-            NotFound, Forbidden, QuotaExceeded, SameContent: as for `add_text`.
+            NotFound, Forbidden, QuotaExceeded, SameContent, RateLimited: as for `add_text`.
         """
         rules = Rules()
         title = rules.text("title", title or safe_name(filename) or "Untitled", max_chars=MAX_TITLE_CHARS, min_chars=1)
@@ -84,6 +88,7 @@ class DocumentService(DocumentReader):
         media_type: str,
         content: AsyncIterator[bytes],
     ) -> Document:
+        await self.rates.charge(UPLOADS_PER_USER, viewer.counted_as)
         bot = await self._editable_bot(viewer, bot_id)
         document = Document(
             id=new_id(),
@@ -104,13 +109,14 @@ class DocumentService(DocumentReader):
         """Give a document a new text, as its next version; the one before is searched until it has been read.
 
         Raises:
-            InvalidInput, QuotaExceeded, SameContent: as for `add_text`.
+            InvalidInput, QuotaExceeded, SameContent, RateLimited: as for `add_text`.
             NotFound, Forbidden: the viewer has no such document, or may not change it.
         """
         rules = Rules()
         title = None if title is None else rules.text("title", title, max_chars=MAX_TITLE_CHARS, min_chars=1)
         _check_text(rules, body)
         rules.enforce()
+        await self.rates.charge(UPLOADS_PER_USER, viewer.counted_as)
         document = await self._editable(viewer, document_id)
         return await self._intake.replace(document, "text/plain", title, once(body.encode()))
 
@@ -120,11 +126,12 @@ class DocumentService(DocumentReader):
         """Give a document a new file, as `replace_text` gives it a new text.
 
         Raises:
-            InvalidInput, NotFound, Forbidden, QuotaExceeded, SameContent: as for `replace_text`.
+            InvalidInput, NotFound, Forbidden, QuotaExceeded, SameContent, RateLimited: as for `replace_text`.
         """
         rules = Rules()
         title = None if title is None else rules.text("title", title, max_chars=MAX_TITLE_CHARS, min_chars=1)
         rules.enforce()
+        await self.rates.charge(UPLOADS_PER_USER, viewer.counted_as)
         document = await self._editable(viewer, document_id)
         media_type, content = await _detect(filename, content)
         return await self._intake.replace(document, media_type, title, content)

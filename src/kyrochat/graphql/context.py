@@ -24,6 +24,8 @@ from kyrochat.db.states import WorkspaceRole
 from kyrochat.documents.service import DocumentService
 from kyrochat.errors import KyroError, Unauthenticated
 from kyrochat.graphql.transport.grants import Renew
+from kyrochat.rates.limits import POINTS_PER_ADDRESS, POINTS_PER_KEY, POINTS_PER_USER
+from kyrochat.rates.service import Rates, network
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Services:
     bots: BotService
     documents: DocumentService
     chat: ChatService
+    rates: Rates
     version: str
     answer_model: str
     is_offline: bool
@@ -78,6 +81,18 @@ class Context:
     def come_to(self, workspace_id: UUID, role: WorkspaceRole) -> None:
         """Let the rest of the operation see a workspace to which the viewer belongs from now on."""
         self.signed_in = replace(self.viewer, workspaces={**self.viewer.workspaces, workspace_id: role})
+
+    async def pay(self, points: int) -> int:
+        """Charge the points of an operation to who asks, or to the address; return how many are left for now.
+
+        Raises:
+            RateLimited: there are not so many left.
+        """
+        limit, who = POINTS_PER_ADDRESS, network(self.client.address)
+        if (viewer := self.signed_in) is not None:
+            limit, who = POINTS_PER_KEY if viewer.speaks_for_many else POINTS_PER_USER, viewer.counted_as
+        await self.services.rates.charge(limit, who, cost=points)
+        return await self.services.rates.remaining(limit, who)
 
     @cached_property
     def bots(self) -> DataLoader[UUID, Bot | None]:

@@ -1,16 +1,19 @@
 """What one operation may ask for, and the extension that refuses the rest before validation begins."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 from graphql import GraphQLError, OperationType
 from strawberry.extensions import SchemaExtension
 
+from kyrochat.graphql.context import Context
 from kyrochat.graphql.cost import Cost, measure
 from kyrochat.graphql.list_sizes import SATURATED
 
 QUERY_TOO_EXPENSIVE = "QUERY_TOO_EXPENSIVE"
+# What a refused document is charged: measuring it took its time, too.
+REFUSED_POINTS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,9 @@ def find_breach(cost: Cost, limits: QueryLimits) -> Breach | None:
 
 
 class CostGuard(SchemaExtension):
-    """Refuses what breaks a limit; on results of queries and mutations, `extensions.cost` says what was asked for.
+    """Refuses what breaks a limit, and charges the rest to who asks.
+
+    On results of queries and mutations, `extensions.cost` says what was asked for and how much is left for now.
 
     It must come before the extension that validates. For limits of your own, give the schema a function that makes it.
     """
@@ -103,19 +108,29 @@ class CostGuard(SchemaExtension):
         super().__init__()
         self._limits = limits or QueryLimits()
         self._cost: Cost | None = None
+        self._remaining: int | None = None
 
-    def on_validate(self) -> Iterator[None]:
-        """Measure before anybody validates."""
+    async def on_validate(self) -> AsyncIterator[None]:
+        """Measure and charge before anybody validates."""
         context = self.execution_context
         if context.graphql_document is not None:
             schema = context.schema._schema
             self._cost = measure(context.graphql_document, schema, context.operation_name, context.variables)
-            if breach := find_breach(self._cost, self._limits):
+            breach = find_breach(self._cost, self._limits)
+            await self._charge(REFUSED_POINTS if breach else max(1, self._cost.points))
+            if breach:
                 raise breach.as_error()
         yield
+
+    async def _charge(self, points: int) -> None:
+        # The front door serves schemas with other contexts too; nobody pays there.
+        context = self.execution_context.context
+        if isinstance(context, Context):
+            self._remaining = await context.pay(points)
 
     def get_results(self) -> dict[str, Any]:
         """Return the cost. Events of subscriptions go without: it would be the same with each."""
         if self._cost is None or self._cost.kind is OperationType.SUBSCRIPTION:
             return {}
-        return {"cost": {"requested": self._cost.points, "maximum": self._limits.points}}
+        left = {} if self._remaining is None else {"remaining": self._remaining}
+        return {"cost": {"requested": self._cost.points, "maximum": self._limits.points, **left}}

@@ -40,12 +40,15 @@ REFRESH_PER_SESSION = Limit("refresh-session", 60, HOUR_S)
 RESET_PER_ACCOUNT = Limit("reset-account", 3, HOUR_S, WhenAway.COUNT_HERE)
 # Each may be an answer that a model is paid for. Nobody types one a second.
 MESSAGES_PER_USER = Limit("messages-user", 60, MINUTE_S)
+# A key on somebody's server asks for all of his visitors.
+MESSAGES_PER_KEY = Limit("messages-key", 600, MINUTE_S)
 # A folder of files goes in at two a second, about as fast as they are read.
 UPLOADS_PER_USER = Limit("uploads-user", 120, MINUTE_S)
 # Each tab has one and opens it anew after a break; a client that opens more than one every two seconds is broken.
 SOCKETS_PER_USER = Limit("sockets-user", 30, MINUTE_S)
-# Twenty of the most expensive operations, or six full pages of documents a second.
+# Twenty of the most expensive operations, or five ordinary pages a second.
 POINTS_PER_USER = Limit("points-user", 100_000, MINUTE_S)
+POINTS_PER_KEY = Limit("points-key", 1_000_000, MINUTE_S)
 # Without a sign-in there is little to ask for: signing in costs a few points, introspection a thousand.
 POINTS_PER_ADDRESS = Limit("points-address", 20_000, MINUTE_S)
 
@@ -58,8 +61,10 @@ LIMITS = (
     REFRESH_PER_SESSION,
     RESET_PER_ACCOUNT,
     MESSAGES_PER_USER,
+    MESSAGES_PER_KEY,
     UPLOADS_PER_USER,
     SOCKETS_PER_USER,
     POINTS_PER_USER,
+    POINTS_PER_KEY,
     POINTS_PER_ADDRESS,
 )

@@ -84,6 +84,10 @@ class Rates:
         return f"{limit.name}:{digest.hexdigest()}"
 
 
+# For commands that an operator runs, and for tests of other things.
+NO_LIMITS = Rates(b"", is_on=False)
+
+
 @asynccontextmanager
 async def open_rates(settings: Settings, key: bytes) -> AsyncGenerator[Rates, None]:
     """Give the limits that the settings ask for. `key` has up to 64 bytes, the same ones in all processes.

@@ -13,7 +13,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
-from kyrochat.errors import KyroError, RateLimited
+from kyrochat.errors import KyroError
 from kyrochat.graphql.transport.body_limit import BODY_GRACE_S, JSON_BODY_MAX_BYTES, UPLOAD_MAX_BYTES, BodyLimit
 from kyrochat.graphql.transport.client_address import Network, address_of
 from kyrochat.graphql.transport.event_stream import KEEP_ALIVE_S, EventStream, OpenStreams
@@ -44,6 +44,8 @@ from kyrochat.graphql.transport.uploads import multipart_operation, require_pref
 # credentials for it.
 BuildContext = Callable[[Request | WebSocket, Params, Renew | None], Awaitable[object]]
 Results = AsyncGenerator[ExecutionResult, None]
+# One of `errors`, as far as it matters here.
+Entry = Mapping[str, Mapping[str, object]]
 
 OVER_POST = (OperationType.QUERY, OperationType.MUTATION)
 STATUS_OF_CODE = {
@@ -269,12 +271,16 @@ def _is_media_type(content_type: str, expected: str) -> bool:
 def _result_response(result: ExecutionResult, media_type: str) -> Response:
     request_id = new_request_id()
     payload = present_result(result, request_id)
-    status = 200
-    # Clients that ask for plain JSON are older than status codes in GraphQL: many drop the body of a 400.
-    if media_type == RESULT_MEDIA_TYPE and is_request_error(result):
-        status = _status_of(cast("list[dict[str, dict[str, str]]]", payload["errors"])[0])
+    status, headers = 200, {}
+    if is_request_error(result):
+        entry = cast("list[Entry]", payload["errors"])[0]
+        headers = _retry_after(entry)
+        # Clients that ask for plain JSON are older than status codes in GraphQL: many drop the body of a 400. What
+        # says when to come again is for proxies and libraries, which all know it.
+        if media_type == RESULT_MEDIA_TYPE or headers:
+            status = _status_of(entry)
     try:
-        return json_response(payload, status=status, media_type=media_type)
+        return json_response(payload, status=status, media_type=media_type, headers=headers)
     except (TypeError, ValueError) as error:
         # A scalar of ours returned what JSON cannot carry.
         return _failure_response(error, media_type)
@@ -282,15 +288,17 @@ def _result_response(result: ExecutionResult, media_type: str) -> Response:
 
 def _failure_response(error: Exception, media_type: str) -> Response:
     """Return the answer when an operation could not even begin: its context failed, or the transport has a bug."""
-    entry = present_exception(error, new_request_id())
-    status = _status_of(cast("dict[str, dict[str, str]]", entry))
-    headers = {}
-    if isinstance(error, RateLimited):
-        headers["Retry-After"] = str(ceil(error.retry_after_s))
+    entry = cast("Entry", present_exception(error, new_request_id()))
+    status, headers = _status_of(entry), _retry_after(entry)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return json_response({"errors": [entry]}, status=status, media_type=media_type, headers=headers)
 
 
-def _status_of(entry: Mapping[str, Mapping[str, str]]) -> int:
-    return STATUS_OF_CODE.get(entry["extensions"]["code"], 400)
+def _status_of(entry: Entry) -> int:
+    return STATUS_OF_CODE.get(str(entry["extensions"]["code"]), 400)
+
+
+def _retry_after(entry: Entry) -> dict[str, str]:
+    seconds = entry["extensions"].get("retryAfterSeconds")
+    return {"Retry-After": str(ceil(seconds))} if isinstance(seconds, int | float) else {}
