@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVE_ARGS ?=
 
-.PHONY: help serve test browser check lint types floors schema lock bench clean
+.PHONY: help serve test soak browser check lint types floors schema lock bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -24,6 +24,9 @@ serve: $(STAMP)  ## Start KyroChat on http://127.0.0.1:8000 (options: make serve
 
 test: $(STAMP)  ## Run the tests (they bring their own PostgreSQL)
 	$(BIN)/python -m pytest
+
+soak: $(STAMP)  ## Run the tests that take minutes (SOAK_KILLS=200 for the long one)
+	$(BIN)/python -m pytest -m slow
 
 browser: $(STAMP)  ## Run the tests in a real browser (needs chromium on the machine)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/browser.txt
