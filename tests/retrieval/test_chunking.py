@@ -55,6 +55,34 @@ def test_chunks_hold_all_of_a_text_at_its_exact_places(text: str, markdown: bool
     assert_sound(text, split(text, markdown=markdown))
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.lists(TEXTS, min_size=1, max_size=6), st.booleans())
+def test_no_chunk_reaches_over_the_edge_of_a_page(pages: list[str], markdown: bool) -> None:
+    text = "".join(pages)
+    starts = [len("".join(pages[:number])) for number in range(len(pages))]
+
+    chunks = split(text, markdown=markdown, page_starts=starts)
+
+    assert_sound(text, chunks)
+    for chunk in chunks:
+        assert chunk.page is not None
+        page_start = starts[chunk.page - 1]
+        assert page_start <= chunk.start
+        assert chunk.end <= page_start + len(pages[chunk.page - 1])
+
+
+def test_a_section_that_goes_on_over_the_page_keeps_its_heading() -> None:
+    first, second = "# Pumps\n\nA pump moves water.\n\n", "It needs a valve."
+
+    chunks = split(first + second, markdown=True, page_starts=[0, len(first)])
+
+    assert [(chunk.page, chunk.heading) for chunk in chunks] == [(1, "Pumps"), (2, "Pumps")]
+
+
+def test_a_text_without_pages_has_chunks_without_pages() -> None:
+    assert {chunk.page for chunk in split("word " * 1000, markdown=False)} == {None}
+
+
 def test_chunks_of_prose_have_some_two_hundred_words() -> None:
     text = "\n\n".join(f"Paragraph {i}. " + "The pump moves water through a valve. " * 12 for i in range(40))
 

@@ -1,8 +1,9 @@
 """Cuts a text into chunks that are retrieved and cited by themselves, each with its exact place."""
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
@@ -29,28 +30,32 @@ _DENSE = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
 _SAMPLE_CHARS = 20_000
 
 
-def split(text: str, *, markdown: bool) -> list[Chunk]:
+def split(text: str, *, markdown: bool, page_starts: Sequence[int] = ()) -> list[Chunk]:
     """Return the chunks of a text in order; `text[chunk.start:chunk.end] == chunk.text`.
 
     They do not overlap, none is blank or longer than `MAX_CHUNK_CHARS`, and together they hold every character that
     is not white space. With `markdown`, sections are kept together where they fit, and `heading` is the nearest
-    heading at or above the chunk's start.
+    heading at or above the chunk's start. With `page_starts`, ascending offsets of which the first is 0, no chunk
+    reaches over the edge of a page, so that each quote from it is on `page`, counted from 1.
     """
     found = headings(text) if markdown else []
-    spans: list[tuple[int, int]] = []
-    for start, end in _batches(text, found):
-        spans += _join(text, _raw_spans(text, start, end, markdown), found)
-    return [Chunk(start, end, text[start:end], nearest_heading(found, start)) for start, end in spans]
-
-
-def _batches(text: str, found: Sequence[Heading]) -> Iterator[tuple[int, int]]:
-    """Yield consecutive ranges that cover the text, cut where it hurts least."""
-    start = 0
     starts = [heading.start for heading in found]
-    while len(text) - start > BATCH_CHARS:
+    spans: list[tuple[int, int]] = []
+    for page_start, page_end in pairwise([*(page_starts or [0]), len(text)]):
+        for start, end in _batches(text, starts, page_start, page_end):
+            spans += _join(text, _raw_spans(text, start, end, markdown), found, starts)
+    return [
+        Chunk(start, end, text[start:end], nearest_heading(found, start), bisect_right(page_starts, start) or None)
+        for start, end in spans
+    ]
+
+
+def _batches(text: str, heading_starts: Sequence[int], start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Yield consecutive ranges that cover [start, stop) of the text, cut where it hurts least."""
+    while stop - start > BATCH_CHARS:
         limit, least = start + BATCH_CHARS, start + BATCH_CHARS // 2
-        place = bisect_left(starts, limit) - 1
-        cut = starts[place] if place >= 0 and starts[place] > least else -1
+        place = bisect_left(heading_starts, limit) - 1
+        cut = heading_starts[place] if place >= 0 and heading_starts[place] > least else -1
         for mark in ("\n\n", "\r\n\r\n", "\n", " "):
             if cut < least:
                 cut = text.rfind(mark, least, limit)
@@ -58,7 +63,7 @@ def _batches(text: str, found: Sequence[Heading]) -> Iterator[tuple[int, int]]:
             cut = limit
         yield start, cut
         start = cut
-    yield start, len(text)
+    yield start, stop
 
 
 def _raw_spans(text: str, start: int, end: int, markdown: bool) -> list[tuple[int, int]]:
@@ -72,10 +77,11 @@ def _raw_spans(text: str, start: int, end: int, markdown: bool) -> list[tuple[in
     return [(start + at, start + at + len(piece)) for at, piece in pieces if piece.strip()]
 
 
-def _join(text: str, spans: Sequence[tuple[int, int]], found: Sequence[Heading]) -> list[tuple[int, int]]:
+def _join(
+    text: str, spans: Sequence[tuple[int, int]], found: Sequence[Heading], starts: Sequence[int]
+) -> list[tuple[int, int]]:
     """Put headings that end a chunk in front of what follows them, and short chunks to their section's rest."""
     joined: list[tuple[int, int]] = []
-    starts = [heading.start for heading in found]
     for start, end in spans:
         if joined:
             last_start, last_end = joined[-1]
