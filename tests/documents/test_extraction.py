@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from kyrochat.documents.extraction import Extracted, Extractor, Limits
-from kyrochat.documents.parse_child import parse_html, visible_text
+from kyrochat.documents.formats.html import parse_html
+from kyrochat.documents.formats.visible_text import visible_text
+from kyrochat.documents.media_types import MediaType
 from kyrochat.errors import UnreadableDocument
 
 PAGE = """<!DOCTYPE html>
@@ -126,11 +128,19 @@ def test_a_page_whose_text_looks_like_decoration_is_still_read_whole() -> None:
 
 @pytest.mark.parametrize(
     ("data", "media_type"),
-    [(b"", "text/plain"), (b" \n\t\x00\xef\xbb\xbf", "text/plain"), (b"<script>x()</script>", "text/html")],
+    [(b" \n\t\x00\xef\xbb\xbf", "text/plain"), (b"<script>x()</script>", "text/html")],
 )
 async def test_a_document_without_text_is_refused(data: bytes, media_type: str) -> None:
     with pytest.raises(UnreadableDocument, match=r"^The document holds no text\."):
         await Extractor().extract(data, media_type)
+
+
+@pytest.mark.parametrize("media_type", list(MediaType))
+async def test_an_empty_file_is_refused_whatever_it_should_be(media_type: MediaType) -> None:
+    with pytest.raises(UnreadableDocument) as refusal:
+        await Extractor().extract(b"", media_type)
+
+    assert refusal.value.message == "The file is empty. Choose a file that holds text."
 
 
 async def test_binary_data_that_passed_for_a_page_is_refused_by_the_child() -> None:

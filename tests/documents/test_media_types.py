@@ -1,10 +1,20 @@
+import io
 import os
 import random
+import zipfile
 
 import pytest
 
-from kyrochat.documents.media_types import MediaType, detect
+from kyrochat.documents.media_types import HEAD_BYTES, MediaType, detect
 from kyrochat.errors import UnreadableDocument
+
+
+def zipped(*names: str, content: bytes = b"<xml/>") -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, content)
+    return file.getvalue()[:HEAD_BYTES]
 
 
 @pytest.mark.parametrize(
@@ -15,7 +25,27 @@ from kyrochat.errors import UnreadableDocument
         (b"# Bees", "bees.md", MediaType.MARKDOWN),
         (b"# Bees", "BEES.MARKDOWN", MediaType.MARKDOWN),
         (b"# Bees", "bees.txt", MediaType.TEXT),
-        (b"a,b\n1,2", "table.csv", MediaType.TEXT),
+        (b"a,b\n1,2", "table.csv", MediaType.CSV),
+        (b"a\tb\n1\t2", "table.TSV", MediaType.TSV),
+        (b"a,b\n1,2", "table.txt", MediaType.TEXT),
+        (b"<html><body>Please sign in", "table.csv", MediaType.HTML),
+        (b'{"a": 1}', "data.json", MediaType.JSON),
+        (b'{"a": 1}', "data.txt", MediaType.TEXT),
+        (b'{"a": 1}\n{"a": 2}', "data.jsonl", MediaType.JSON_LINES),
+        (b"def f(): pass", "f.py", MediaType.SOURCE),
+        (b"key: value", "settings.yaml", MediaType.SOURCE),
+        (b"From: ada@example.com\r\nSubject: Bees\r\n\r\nHi", "bees.eml", MediaType.EMAIL),
+        (b"From: ada@example.com\nSubject: Bees\n\nHi", "bees.txt", MediaType.TEXT),
+        (b"Message-ID: <1@x>\nFrom: a@b.c\n folded\nSubject: x", None, MediaType.EMAIL),
+        (b"Dear Ada,\nthank you for the honey.", "letter.eml", MediaType.TEXT),
+        (b"Subject: to change\nand more prose here\nTo: all\n", "letter.eml", MediaType.TEXT),
+        (b"%PDF-1.7\n%\xe2\xe3", "honey.txt", MediaType.PDF),
+        (b"\r\n%PDF-1.4", "honey.docx", MediaType.PDF),
+        (zipped("[Content_Types].xml", "word/document.xml"), "honey.docx", MediaType.DOCX),
+        (zipped("[Content_Types].xml", "ppt/presentation.xml"), "honey.docx", MediaType.PPTX),
+        (zipped("_rels/.rels", "xl/workbook.xml"), None, MediaType.XLSX),
+        (zipped("mimetype", content=b"application/epub+zip"), "honey.zip", MediaType.EPUB),
+        (zipped("docProps/app.xml"), "honey.xlsx", MediaType.XLSX),  # its directory will tell
         (b"<!DOCTYPE html><html><body>", "page.html", MediaType.HTML),
         (b"\n  <!doctype HTML>", None, MediaType.HTML),
         (b"\xef\xbb\xbf<html>", "page.txt", MediaType.HTML),
@@ -51,23 +81,28 @@ def test_content_tells_the_format(head: bytes, filename: str | None, expected: M
     [
         (b"", "a.txt", "The file is empty. Choose a file that holds text."),
         (
-            b"%PDF-1.7\n%\xe2\xe3",
-            "honey.txt",
-            "PDF files cannot be read yet; save the document as HTML, Markdown or plain text and upload that.",
+            b"{\\rtf1\\ansi",
+            "honey.doc",
+            "RTF files cannot be read; save the document as PDF, DOCX or plain text and upload that.",
         ),
         (
-            b"PK\x03\x04\x14\x00",
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
             "honey.docx",
-            "Office files and ZIP archives cannot be read yet; save the document as HTML, Markdown or plain text and "
-            "upload that, or unpack the archive first.",
+            "Old Office files (.doc, .xls, .ppt, .msg) and Office files with a password cannot be read; save the "
+            "document as DOCX, XLSX, PPTX or EML without a password and upload that.",
         ),
-        (b"\x89PNG\r\n\x1a\n\x00", "bee.md", "Images cannot be read yet; upload the text itself instead."),
-        (b"\x1f\x8b\x08\x00", "a.txt", "Gzip archives cannot be read yet; unpack it and upload the files inside."),
-        (b"\x7fELF\x02\x01", "bee", "Programs cannot be read yet; upload the text itself instead."),
+        (
+            zipped("honey.txt"),
+            "honey.zip",
+            "ZIP archives cannot be read; unpack it and upload the files inside.",
+        ),
+        (b"\x89PNG\r\n\x1a\n\x00", "bee.md", "Images cannot be read; upload the text itself instead."),
+        (b"\x1f\x8b\x08\x00", "a.txt", "Gzip archives cannot be read; unpack it and upload the files inside."),
+        (b"\x7fELF\x02\x01", "bee", "Programs cannot be read; upload the text itself instead."),
         (
             b"\x00\x00\x00\x18ftypmp42",
             "a.txt",
-            "Images, sound and video cannot be read yet; upload the text itself instead.",
+            "Images, sound and video cannot be read; upload the text itself instead.",
         ),
         (
             b"<html><body>Please sign in</body></html>",
@@ -87,7 +122,7 @@ def test_what_cannot_be_read_is_refused_with_what_to_do(head: bytes, filename: s
     "head", [b"{\\rtf1\\ansi", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"SQLite format 3\x00", b"\xff\xd8\xff\xe0"]
 )
 def test_other_known_formats_are_refused_whatever_their_name(head: bytes) -> None:
-    with pytest.raises(UnreadableDocument, match="cannot be read yet"):
+    with pytest.raises(UnreadableDocument, match="cannot be read; "):
         detect(head, "notes.md")
 
 

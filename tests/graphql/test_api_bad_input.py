@@ -176,6 +176,7 @@ async def test_a_text_of_ten_megabytes_ends_in_a_state_that_says_why(owner: Owne
         ("../../etc/passwd", b"root and so on"),
         ("a\u202e\ud83d\ude00.txt".encode("utf-16", "surrogatepass").decode("utf-16"), b"A note of its own."),
         ("pdf.txt", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"),
+        ("old.txt", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
         ("latin.txt", "Stra\u00dfe".encode("latin-1")),
         ("x" * 400 + ".txt", b"Another note of its own."),
         ("", b"A third note of its own."),

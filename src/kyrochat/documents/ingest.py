@@ -226,7 +226,7 @@ def _target(job: ClaimedJob) -> tuple[UUID, int]:
 
 
 def _chunks(document: Document, extracted: Extracted) -> list[Chunk]:
-    found = split(extracted.text, markdown=extracted.markdown)
+    found = split(extracted.text, markdown=extracted.markdown, page_starts=extracted.page_starts)
     if not found:
         raise UnreadableDocument("The document holds no text.")
     return [

@@ -1,14 +1,17 @@
 """What an uploaded file really is, told by its content; the client's own claim never counts."""
 
+import re
 from enum import StrEnum
 from pathlib import PurePath
 
 from kyrochat.documents.decoding import decode_head, looks_binary
+from kyrochat.documents.unreadable_types import BINARY_EXTENSIONS, SAVE_AS, refuse_known
 from kyrochat.errors import UnreadableDocument
 
 HEAD_BYTES = 8192  # as much of a file as `detect` wants to see
 
 _SNIFFED_CHARS = 1024  # browsers decide within about this much, too
+_OPEN_XML = "application/vnd.openxmlformats-officedocument."
 
 
 class MediaType(StrEnum):
@@ -16,88 +19,106 @@ class MediaType(StrEnum):
 
     TEXT = "text/plain"
     MARKDOWN = "text/markdown"
+    SOURCE = "text/x-source"
     HTML = "text/html"
+    CSV = "text/csv"
+    TSV = "text/tab-separated-values"
+    JSON = "application/json"
+    JSON_LINES = "application/x-ndjson"
+    EMAIL = "message/rfc822"
+    PDF = "application/pdf"
+    DOCX = _OPEN_XML + "wordprocessingml.document"
+    PPTX = _OPEN_XML + "presentationml.presentation"
+    XLSX = _OPEN_XML + "spreadsheetml.sheet"
+    EPUB = "application/epub+zip"
 
 
+_SOURCE_EXTENSIONS = """
+    .bash .bat .c .cc .cfg .clj .cmake .cpp .cs .css .dart .ex .exs .f90 .fish .go .gql .gradle .graphql .groovy .h
+    .hpp .hs .ini .java .jl .js .jsx .kt .kts .less .lua .m .mjs .ml .nix .php .pl .pm .proto .ps1 .py .pyi .r .rb .rs
+    .scala .scss .sh .sql .svelte .swift .tf .toml .ts .tsx .vb .vue .yaml .yml .zig .zsh
+"""
 _EXTENSIONS = {
     ".md": MediaType.MARKDOWN,
     ".markdown": MediaType.MARKDOWN,
     ".htm": MediaType.HTML,
     ".html": MediaType.HTML,
     ".xhtml": MediaType.HTML,
+    ".csv": MediaType.CSV,
+    ".tsv": MediaType.TSV,
+    ".tab": MediaType.TSV,
+    ".json": MediaType.JSON,
+    ".geojson": MediaType.JSON,
+    ".jsonl": MediaType.JSON_LINES,
+    ".ndjson": MediaType.JSON_LINES,
+    ".eml": MediaType.EMAIL,
+} | dict.fromkeys(_SOURCE_EXTENSIONS.split(), MediaType.SOURCE)
+
+# Folder of the parts -> what the container is. The first names of a file give a hint, its directory decides.
+_PARTS = {
+    b"word/": MediaType.DOCX,
+    b"ppt/": MediaType.PPTX,
+    b"xl/": MediaType.XLSX,
+    b"META-INF/container.xml": MediaType.EPUB,
+    b"mimetypeapplication/epub+zip": MediaType.EPUB,
 }
-
-_SAVE_AS = "save the document as HTML, Markdown or plain text and upload that"
-_TYPE_IN = "upload the text itself instead"
-_UNPACK = "unpack it and upload the files inside"
-
-# Signature at the start of the file -> (what it is, what to do about it).
-_REFUSED: tuple[tuple[bytes, str, str], ...] = (
-    (b"%PDF-", "PDF files", _SAVE_AS),
-    (b"%!PS", "PostScript files", _SAVE_AS),
-    (b"{\\rtf", "RTF files", _SAVE_AS),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "old Office files (.doc, .xls, .ppt)", _SAVE_AS),
-    (b"PK\x03\x04", "Office files and ZIP archives", f"{_SAVE_AS}, or unpack the archive first"),
-    (b"PK\x05\x06", "empty ZIP archives", "upload the files themselves"),
-    (b"\x1f\x8b", "gzip archives", _UNPACK),
-    (b"BZh", "bzip2 archives", _UNPACK),
-    (b"\xfd7zXZ\x00", "xz archives", _UNPACK),
-    (b"\x28\xb5\x2f\xfd", "zstd archives", _UNPACK),
-    (b"7z\xbc\xaf\x27\x1c", "7-Zip archives", _UNPACK),
-    (b"Rar!\x1a\x07", "RAR archives", _UNPACK),
-    (b"\x89PNG\r\n\x1a\n", "images", _TYPE_IN),
-    (b"\xff\xd8\xff", "images", _TYPE_IN),
-    (b"GIF87a", "images", _TYPE_IN),
-    (b"GIF89a", "images", _TYPE_IN),
-    (b"II*\x00", "images", _TYPE_IN),
-    (b"MM\x00*", "images", _TYPE_IN),
-    (b"RIFF", "images, sound and video", _TYPE_IN),
-    (b"OggS", "sound and video", _TYPE_IN),
-    (b"ID3", "sound and video", _TYPE_IN),
-    (b"fLaC", "sound and video", _TYPE_IN),
-    (b"\x1a\x45\xdf\xa3", "sound and video", _TYPE_IN),
-    (b"\x7fELF", "programs", _TYPE_IN),
-    (b"MZ\x90\x00", "programs", _TYPE_IN),
-    (b"\xca\xfe\xba\xbe", "programs", _TYPE_IN),
-    (b"\xcf\xfa\xed\xfe", "programs", _TYPE_IN),
-    (b"SQLite format 3\x00", "databases", "export what matters as text and upload that"),
-)
-
-# A text under such a name is not what its owner takes it for: mostly a saved log-in or error page.
-_BINARY_EXTENSIONS = frozenset([
-    ".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx", ".odt", ".ods", ".odp", ".epub", ".rtf", ".zip", ".gz",
-    ".7z", ".rar", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".tif", ".tiff", ".mp3", ".mp4", ".exe",
-])  # fmt: skip
+_ZIPPED_EXTENSIONS = {
+    ".docx": MediaType.DOCX,
+    ".pptx": MediaType.PPTX,
+    ".xlsx": MediaType.XLSX,
+    ".xlsm": MediaType.XLSX,
+    ".epub": MediaType.EPUB,
+}
+ZIPPED = frozenset(_ZIPPED_EXTENSIONS.values())
+_ZIP_START, _EMPTY_ZIP = b"PK\x03\x04", b"PK\x05\x06"
+_LOCAL_HEADER_BYTES = 30
 
 _HTML_STARTS = ("<!doctype html", "<html", "<head", "<body")
 _HTML_MARKS = ("<html", "<body", "</p>", "</div>", "</h1>", "</h2>", "</table>", "</ul>", "<br>", "<br/>", "</title>")
+_HEADER_LINE = re.compile(r"[!-9;-~]{1,100}:|[ \t]|From ")
+_MAIL_HEADERS = re.compile(r"^(?:from|to|cc|date|subject|message-id|received|return-path|delivered-to):", re.I | re.M)
+_SURE_MAIL_HEADERS = re.compile(r"(?:return-path|received|delivered-to|mime-version|message-id|x-[\w-]{1,60}):", re.I)
 
 
 def detect(head: bytes, filename: str | None = None) -> MediaType:
     """Return the format of the file that starts with `head`, its first `HEAD_BYTES` bytes (or all of it).
 
-    Content decides. The extension only separates Markdown from plain text, and HTML fragments from either.
+    Content decides. The extension only separates the kinds of plain text from each other. What a container
+    (DOCX, PPTX, XLSX, EPUB) really holds is not known before its directory at the end is read.
 
     Raises:
         UnreadableDocument: empty, binary, of a format that cannot be read, or not what its name says.
     """
     if not head:
         raise UnreadableDocument("The file is empty. Choose a file that holds text.")
+    extension = _extension(filename)
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    for signature, what, remedy in _REFUSED:
-        if start.startswith(signature) or head.startswith(signature):
-            raise UnreadableDocument(f"{what[0].upper()}{what[1:]} cannot be read yet; {remedy}.")
-    if head[4:8] == b"ftyp":  # MP4, HEIC and their relatives put their length first
-        raise UnreadableDocument(f"Images, sound and video cannot be read yet; {_TYPE_IN}.")
+    if start.startswith(b"%PDF-"):
+        return MediaType.PDF
+    if head.startswith((_ZIP_START, _EMPTY_ZIP)):
+        return _kind_of_zip(head, extension)
+    refuse_known(head)
     text = decode_head(head)
     if looks_binary(text):
-        raise UnreadableDocument(f"The file holds binary data, not text; {_SAVE_AS}.")
-    extension = _extension(filename)
-    if extension in _BINARY_EXTENSIONS:
+        raise UnreadableDocument(f"The file holds binary data, not text; {SAVE_AS}.")
+    if extension in BINARY_EXTENSIONS:
         raise UnreadableDocument(
             f"The name ends in {extension}, but the file holds text. Check that it is the right file, and rename it."
         )
     return _kind_of_text(text, _EXTENSIONS.get(extension, MediaType.TEXT))
+
+
+def _kind_of_zip(head: bytes, extension: str) -> MediaType:
+    at = head.find(_ZIP_START)
+    while at >= 0:
+        name = head[at + _LOCAL_HEADER_BYTES : at + _LOCAL_HEADER_BYTES + 60]
+        for prefix, kind in _PARTS.items():
+            if name.startswith(prefix):
+                return kind
+        at = head.find(_ZIP_START, at + 4)
+    if extension in _ZIPPED_EXTENSIONS:
+        return _ZIPPED_EXTENSIONS[extension]
+    raise UnreadableDocument("ZIP archives cannot be read; unpack it and upload the files inside.")
 
 
 def _kind_of_text(text: str, named: MediaType) -> MediaType:
@@ -112,9 +133,22 @@ def _kind_of_text(text: str, named: MediaType) -> MediaType:
     # Markdown may hold tags, and a plain text may talk about them: there the name has the say.
     if named is MediaType.HTML:
         return MediaType.HTML if "<" in text and ">" in text else MediaType.TEXT
+    if named is MediaType.EMAIL:
+        return MediaType.EMAIL if _looks_like_mail(text) else MediaType.TEXT
     if named is MediaType.TEXT and sniffed.startswith("<") and any(mark in sniffed for mark in _HTML_MARKS):
         return MediaType.HTML
+    if named is MediaType.TEXT and _SURE_MAIL_HEADERS.match(sniffed) and _looks_like_mail(text):
+        return MediaType.EMAIL
     return named
+
+
+def _looks_like_mail(text: str) -> bool:
+    """Return whether the text begins with header lines of which two belong to mails."""
+    headers, _, _ = text.lstrip("\ufeff\r\n").replace("\r\n", "\n").partition("\n\n")
+    lines = headers.split("\n")
+    if "\n\n" not in text.replace("\r\n", "\n"):
+        lines = lines[:-1] or lines  # the last one may be cut
+    return len(_MAIL_HEADERS.findall(headers)) >= 2 and all(map(_HEADER_LINE.match, lines))
 
 
 def _extension(filename: str | None) -> str:

@@ -154,7 +154,12 @@ class UploadDocumentInput:
     """For `uploadDocument`."""
 
     bot_id: strawberry.ID = strawberry.field(description="The bot that shall answer from it.")
-    file: Upload = strawberry.field(description="Plain text, Markdown or HTML; the format is told by the content.")
+    file: Upload = strawberry.field(
+        description=(
+            "PDF, DOCX, PPTX, XLSX, EPUB, EML, HTML, Markdown, CSV, JSON, source code or plain text; "
+            "the format is told by the content."
+        )
+    )
     title: str | None = strawberry.field(default=UNSET, description="By default the file's name.")
 
 

@@ -26,7 +26,7 @@ class PageLinks:
 
 def page_links(page: str) -> PageLinks:
     """Return what the page says. No tree is built, so depth cannot hurt."""
-    from lxml import etree  # type: ignore[import-untyped]
+    from lxml import etree
 
     if not page.strip():
         return PageLinks()
