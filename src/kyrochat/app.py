@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.http.websocket_origin import is_same_origin
 
+from kyrochat.accounts.api_keys import ApiKeyService
 from kyrochat.accounts.members import MemberService
 from kyrochat.accounts.passwords import Passwords
 from kyrochat.accounts.presence import Presences
@@ -27,7 +28,7 @@ from kyrochat.accounts.registration import RegistrationService
 from kyrochat.accounts.service import AccountService
 from kyrochat.accounts.sessions import SessionService
 from kyrochat.accounts.tokens import Tokens
-from kyrochat.accounts.viewer import Client, Viewer
+from kyrochat.accounts.viewer import Client, Page, Viewer
 from kyrochat.accounts.workspaces import PURGE_WORKSPACE, WorkspaceService
 from kyrochat.bots.service import PURGE_BOT, BotService
 from kyrochat.chat.answer import Answerer
@@ -131,6 +132,7 @@ async def running(
                 ),
                 workspaces=WorkspaceService(database, changes),
                 members=MemberService(database, changes),
+                api_keys=ApiKeyService(database, changes),
                 principals=Principals(database, tokens),
                 presences=presences,
                 bots=BotService(database, changes),
@@ -261,7 +263,7 @@ class KyroApp:
         if header is None:
             return Context(services, client=client, renew=renew)
         try:
-            viewer = await services.principals.load(header, client, _foreign_origin(connection))
+            viewer = await services.principals.load(header, client, _page(connection))
             return Context(services, viewer, client=client, renew=renew)
         except KyroError as error:
             # Kept until somebody asks for the viewer: signing in works with an old token at hand.
@@ -274,7 +276,7 @@ class KyroApp:
         viewer: Viewer | None = None
         try:
             if header is not None:
-                viewer = await services.principals.load(header, client, _foreign_origin(connection))
+                viewer = await services.principals.load(header, client, _page(connection))
         finally:
             if isinstance(connection, WebSocket):
                 who = viewer.counted_as if viewer else network(client.address)
@@ -295,10 +297,10 @@ class KyroApp:
             await (await session.connection()).execute(text("SELECT 1"))
 
 
-def _foreign_origin(connection: HTTPConnection) -> str | None:
-    """Return the origin of the page that a browser is on, unless it is a page of ours."""
+def _page(connection: HTTPConnection) -> Page | None:
+    """Return the page that a browser is on; clients that are no browsers say nothing of any."""
     origin = connection.headers.get("origin")
-    return None if origin is None or is_same_origin(origin, connection.headers.get("host")) else origin
+    return None if origin is None else Page(origin, is_same_origin(origin, connection.headers.get("host")))
 
 
 def _ledger(dense: DenseRetrieval | None) -> VectorLedger | None:

@@ -64,7 +64,7 @@ class Conflict(KyroError):
 
 
 class QuotaExceeded(KyroError):
-    """The workspace has used up what it may use."""
+    """The workspace, or the API key, has used up what it may use."""
 
 
 class RateLimited(KyroError):

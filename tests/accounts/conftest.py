@@ -5,6 +5,7 @@ from typing import Literal
 import pytest
 from argon2 import PasswordHasher
 
+from kyrochat.accounts.api_keys import ApiKeyService
 from kyrochat.accounts.passwords import Passwords
 from kyrochat.accounts.principals import Principals
 from kyrochat.accounts.registration import RegistrationService
@@ -14,8 +15,10 @@ from kyrochat.accounts.tokens import Tokens
 from kyrochat.accounts.workspaces import WorkspaceService
 from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
+from tests.accounts.key_scene import Keys
 from tests.accounts.scene import Doors
 from tests.accounts.team import Team
+from tests.factories import make_bot, make_viewer
 
 SECRET = b"a secret of at least 32 bytes, as it must be"
 
@@ -72,3 +75,10 @@ async def doors(database: Database, changes: Changes, passwords: Passwords, toke
 @pytest.fixture
 def team(database: Database, changes: Changes) -> Team:
     return Team(database, changes)
+
+
+@pytest.fixture
+async def keys(database: Database, changes: Changes, tokens: Tokens) -> Keys:
+    ada = await make_viewer(database)
+    bot = await make_bot(database, ada)
+    return Keys(database, ApiKeyService(database, changes), Principals(database, tokens), ada, bot)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from kyrochat.accounts import repository
+from kyrochat.accounts import key_repository, repository
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.changes import ACCESS_TOPIC, Changes
 from kyrochat.db.engine import Database
@@ -63,7 +63,8 @@ class Presences:
         sessions = {one.viewer.session_id for one in present if one.viewer.session_id is not None}
         keys = {one.viewer.key_id: one.viewer.default_workspace_id for one in present if one.viewer.key_id is not None}
         async with self.database.begin(keys.values()) as session:
-            valid = await repository.still_valid(session, list(sessions), list(keys))
+            valid = await repository.still_valid(session, list(sessions)) if sessions else {}
+            valid |= await key_repository.still_live(session, list(keys)) if keys else {}
         for presence in present:
             credential = presence.viewer.key_id or presence.viewer.session_id
             if credential is None:

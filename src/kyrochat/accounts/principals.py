@@ -3,16 +3,19 @@
 Nothing is cached: whoever was disabled, signed out or removed a moment ago is so for the next operation.
 """
 
+import logging
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from kyrochat.accounts import repository
+from kyrochat.accounts import key_repository, repository
 from kyrochat.accounts.tokens import KEY_PREFIX, Tokens, secret_hash
-from kyrochat.accounts.viewer import Client, KeyLimits, Viewer
+from kyrochat.accounts.viewer import Client, KeyLimits, Page, Viewer
 from kyrochat.db.engine import Database
 from kyrochat.db.models import ApiKey
 from kyrochat.db.states import ApiKeyScope
 from kyrochat.errors import Forbidden, Unauthenticated
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +25,19 @@ class Principals:
     database: Database
     tokens: Tokens
 
-    async def load(self, authorization: str, client: Client, origin: str | None = None) -> Viewer:
-        """Return who sent `Authorization: Bearer …`. `origin` is that of a browser's page, unless it is our own.
+    async def load(self, authorization: str, client: Client, page: Page | None = None) -> Viewer:
+        """Return who sent `Authorization: Bearer …`, from a browser on `page` if it was one.
 
         Raises:
             Unauthenticated: what came is not valid, or not any more.
-            Forbidden: it is an API key that pages of this origin may not use.
+            Forbidden: it is an API key that may not be used from there.
         """
         scheme, _, credential = authorization.partition(" ")
         credential = credential.strip()
         if scheme.lower() != "bearer" or not credential:
             raise Unauthenticated("Send `Authorization: Bearer <accessToken>`, or an API key in its place.")
         if credential.startswith(KEY_PREFIX):
-            return replace(await self._by_key(credential, origin), client=client)
+            return replace(await self._by_key(credential, page), client=client)
         return replace(await self._by_access_token(credential), client=client)
 
     async def _by_access_token(self, token: str) -> Viewer:
@@ -45,16 +48,16 @@ class Principals:
             raise Unauthenticated("The session has ended. Sign in again.")
         return replace(account, expires_at=claims.expires_at)
 
-    async def _by_key(self, secret: str, origin: str | None) -> Viewer:
+    async def _by_key(self, secret: str, page: Page | None) -> Viewer:
         hashed = secret_hash(secret)
         async with self.database.begin(credential=hashed) as session:
-            found = await repository.live_key(session, hashed)
+            found = await key_repository.live_key(session, hashed)
         if found is None:
             raise Unauthenticated(
                 "The API key is not valid: it is unknown, revoked or expired, or its creator is gone."
             )
         key, role = found
-        _must_come_from(origin, key.allowed_origins)
+        _must_come_from(page, key.allowed_origins)
         await self._note_use(key)
         return Viewer(
             key.created_by,
@@ -72,18 +75,18 @@ class Principals:
         )
 
     async def _note_use(self, key: ApiKey) -> None:
-        # To the minute: a busy key must not become a row that everybody waits for.
-        if key.last_used_at is None or (datetime.now(UTC) - key.last_used_at).total_seconds() >= 60:
+        if key.last_used_at is not None and datetime.now(UTC) - key.last_used_at < timedelta(minutes=1):
+            return
+        try:
             async with self.database.begin([key.workspace_id]) as session:
-                await repository.note_key_use(session, key.id)
+                await key_repository.note_use(session, key.id)
+        except Exception as error:  # a note for people; nobody is turned away for it
+            log.debug("A key's use could not be noted (%s)", type(error).__name__)
 
 
-def _must_come_from(origin: str | None, allowed: list[str]) -> None:
-    # A key with origins is public, in the source of their pages; one without is for servers, and browsers that send
-    # it tell that it has leaked into a page.
-    if (origin or "").lower() in allowed or (origin is None and not allowed):
-        return
-    raise Forbidden(
-        "This API key may not be used from here: a browser must be on a page of one of its allowed origins, "
-        "and a key that has such origins is for browsers only."
-    )
+def _must_come_from(page: Page | None, allowed: list[str]) -> None:
+    if allowed and (page is None or page.origin.lower() not in allowed):
+        raise Forbidden("This API key is for browsers on pages of its allowed origins only.")
+    # A page that sends a secret key shows it to everybody who looks at its source.
+    if not allowed and page is not None and not page.is_ours:
+        raise Forbidden("This API key is secret and not for web pages. Make one with `allowedOrigins` for them.")

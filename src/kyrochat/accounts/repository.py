@@ -1,17 +1,15 @@
 """Queries on users, memberships, and what lets people and programs in."""
 
 from collections.abc import Sequence
-from datetime import date
 from uuid import UUID
 
-from sqlalchemy import func, or_, text
+from sqlalchemy import text
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.accounts.session_repository import is_live
 from kyrochat.accounts.viewer import Viewer
-from kyrochat.db.models import ApiKey, ApiKeyUsage, User, UserSession, WorkspaceMember
-from kyrochat.db.states import WorkspaceRole
+from kyrochat.db.models import User, UserSession, WorkspaceMember
 
 # Any fixed number: registrations wait for each other while it is open who becomes the admin.
 _FIRST_ADMIN_LOCK = 0x6B797266
@@ -97,90 +95,19 @@ def _viewer(rows: Sequence[tuple[User, WorkspaceMember]], session_id: UUID | Non
     return Viewer(user.id, session_id, workspaces, first.workspace_id, is_admin=user.is_admin)
 
 
-async def live_key(session: AsyncSession, hashed: bytes) -> tuple[ApiKey, WorkspaceRole] | None:
-    """Return the key of a secret with its creator's role now, or None when either does not hold any more.
-
-    The session must have been begun with the same hash as its `credential`.
-    """
+async def still_valid(session: AsyncSession, session_ids: Sequence[UUID]) -> dict[UUID, frozenset[UUID]]:
+    """Return those of the sessions that have not ended, each with the workspaces that it reaches."""
     query = (
-        select(ApiKey, WorkspaceMember.role)
-        .join(User, col(User.id) == ApiKey.created_by)
-        .join(
-            WorkspaceMember,
-            (col(WorkspaceMember.user_id) == ApiKey.created_by)
-            & (col(WorkspaceMember.workspace_id) == ApiKey.workspace_id),
-        )
-        .where(
-            ApiKey.secret_hash == hashed,
-            col(ApiKey.revoked_at).is_(None),
-            or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > func.now()),
-            col(User.disabled_at).is_(None),
-        )
-    )
-    found = (await session.exec(query)).one_or_none()
-    return None if found is None else (found[0], WorkspaceRole(found[1]))
-
-
-async def note_key_use(session: AsyncSession, key_id: UUID) -> None:
-    """Note that a key was used now."""
-    await session.exec(update(ApiKey).where(col(ApiKey.id) == key_id).values(last_used_at=func.now()))
-
-
-async def tokens_used(session: AsyncSession, key_id: UUID, day: date) -> int:
-    """Return how many tokens a key's answers took on a day."""
-    query = select(ApiKeyUsage.tokens).where(ApiKeyUsage.api_key_id == key_id, ApiKeyUsage.day == day)
-    return (await session.exec(query)).one_or_none() or 0
-
-
-async def add_tokens_used(session: AsyncSession, key_id: UUID, workspace_id: UUID, day: date, tokens: int) -> None:
-    """Add to what a key's answers took on a day."""
-    await (await session.connection()).execute(
-        _ADD_TOKENS, {"key_id": key_id, "workspace_id": workspace_id, "day": day, "tokens": tokens}
-    )
-
-
-_ADD_TOKENS = text("""
-    INSERT INTO api_key_usage AS used (api_key_id, workspace_id, day, tokens)
-    VALUES (:key_id, :workspace_id, :day, :tokens)
-    ON CONFLICT (api_key_id, day) DO UPDATE SET tokens = used.tokens + excluded.tokens
-""")
-
-
-async def still_valid(
-    session: AsyncSession, sessions: Sequence[UUID], keys: Sequence[UUID]
-) -> dict[UUID, frozenset[UUID]]:
-    """Return which of the sessions and keys are still good, each with the workspaces that it reaches.
-
-    The session must see the keys' workspaces.
-    """
-    of_sessions = (
         select(UserSession.id, WorkspaceMember.workspace_id)
         .join(User, col(User.id) == UserSession.user_id)
         .join(WorkspaceMember, col(WorkspaceMember.user_id) == UserSession.user_id)
         .where(
-            col(UserSession.id).in_(sessions),
+            col(UserSession.id).in_(session_ids),
             is_live(),
             col(User.disabled_at).is_(None),
         )
     )
-    of_keys = (
-        select(ApiKey.id, ApiKey.workspace_id)
-        .join(User, col(User.id) == ApiKey.created_by)
-        .join(
-            WorkspaceMember,
-            (col(WorkspaceMember.user_id) == ApiKey.created_by)
-            & (col(WorkspaceMember.workspace_id) == ApiKey.workspace_id),
-        )
-        .where(
-            col(ApiKey.id).in_(keys),
-            col(ApiKey.revoked_at).is_(None),
-            or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > func.now()),
-            col(User.disabled_at).is_(None),
-        )
-    )
     found: dict[UUID, set[UUID]] = {}
-    for query, wanted in ((of_sessions, sessions), (of_keys, keys)):
-        if wanted:
-            for credential_id, workspace_id in await session.exec(query):
-                found.setdefault(credential_id, set()).add(workspace_id)
-    return {credential_id: frozenset(workspaces) for credential_id, workspaces in found.items()}
+    for session_id, workspace_id in await session.exec(query):
+        found.setdefault(session_id, set()).add(workspace_id)
+    return {session_id: frozenset(workspaces) for session_id, workspaces in found.items()}

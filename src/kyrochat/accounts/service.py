@@ -1,6 +1,8 @@
 """People."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from kyrochat.accounts import repository
 from kyrochat.accounts.viewer import Viewer
@@ -35,3 +37,8 @@ class AccountService:
         if not users:
             raise Unauthenticated("The account is gone.")
         return users[0]
+
+    async def people(self, user_ids: Sequence[UUID]) -> Sequence[User]:
+        """Return those of the users that exist, in no order. Ask only for those whom the viewer's rows name."""
+        async with self.database.begin() as session:
+            return await repository.users_by_id(session, user_ids)

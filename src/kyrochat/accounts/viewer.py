@@ -24,6 +24,17 @@ NOWHERE = Client()
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """The web page that a browser is on when it sends a request.
+
+    `origin` is what the browser says, and `is_ours` whether that is the host that it sends to.
+    """
+
+    origin: str
+    is_ours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class KeyLimits:
     """What an API key leaves of its creator's rights."""
 
@@ -92,6 +103,8 @@ class Viewer:
         """
         if self.key is not None and not act.scopes & self.key.scopes:
             raise Forbidden(_missing_scope(act))
+        if self.key is not None and self.key.bot_id is not None and act.is_beyond_bots:
+            raise Forbidden(f"This API key is for one bot, and cannot {act.words}.")
         if workspace_id is None:
             return
         role = self.workspaces.get(workspace_id)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, text
+from sqlalchemy import func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -106,12 +106,12 @@ async def message_in(session: AsyncSession, conversation_id: UUID, message_id: U
     return (await session.exec(query)).one_or_none()
 
 
-async def is_streaming(session: AsyncSession, conversation_id: UUID) -> bool:
-    """Say whether an answer of the conversation is being written."""
+async def streaming(session: AsyncSession, conversation_id: UUID) -> Sequence[UUID]:
+    """Return the answers of the conversation that are being written: one at most."""
     query = select(Message.id).where(
         Message.conversation_id == conversation_id, Message.status == MessageStatus.STREAMING
     )
-    return (await session.exec(query.limit(1))).first() is not None
+    return (await session.exec(query)).all()
 
 
 async def history(session: AsyncSession, message_id: UUID, limit: int) -> list[tuple[MessageRole, str]]:
@@ -150,10 +150,3 @@ async def add_lease(session: AsyncSession, answer: Message, token: UUID, lease: 
     await session.flush()
     until = (await session.exec(select(func.now() + lease))).one()
     session.add(AnswerLease(message_id=answer.id, workspace_id=answer.workspace_id, token=token, leased_until=until))
-
-
-async def end_leases(session: AsyncSession, conversation_id: UUID) -> Sequence[UUID]:
-    """Take a conversation's answers from who writes them, and return their ids."""
-    answers = select(Message.id).where(Message.conversation_id == conversation_id)
-    query = delete(AnswerLease).where(col(AnswerLease.message_id).in_(answers)).returning(col(AnswerLease.message_id))
-    return (await (await session.connection()).execute(query)).scalars().all()

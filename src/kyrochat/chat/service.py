@@ -13,11 +13,13 @@ from kyrochat.accounts.viewer import Viewer
 from kyrochat.bots import repository as bots
 from kyrochat.chat import repository
 from kyrochat.chat.answer import Assignment
-from kyrochat.chat.ending import Ending
+from kyrochat.chat.ending import Ending, end_answer
 from kyrochat.chat.events import AnswerEnded, LogEntry
 from kyrochat.chat.reading import ConversationReader
 from kyrochat.chat.running import RunningAnswers
-from kyrochat.db.changes import Changes, answer_topic, ended_topic
+from kyrochat.chat.titles import derived_title
+from kyrochat.db.changes import Changes, answer_topic
+from kyrochat.db.columns import new_id
 from kyrochat.db.models import Bot, Conversation, Message
 from kyrochat.db.states import MessageRole, MessageStatus
 from kyrochat.errors import Conflict, InvalidInput, NotFound
@@ -29,7 +31,6 @@ from kyrochat.rules import Rules
 MAX_TITLE_CHARS = 200
 MAX_QUESTION_CHARS = 20_000
 MAX_KEY_CHARS = 200
-DERIVED_TITLE_CHARS = 60
 MAX_SEARCH_RESULTS = 50
 # PostgreSQL's integers end here, long after any log.
 MAX_SEQUENCE = 2**31 - 1
@@ -94,11 +95,13 @@ class ChatService(ConversationReader):
         rules.enforce()
         async with self.database.begin(viewer.workspaces) as session:
             bot = await _bot(session, viewer, bot_id)
+            is_public = viewer.key is not None and viewer.key.is_public
             conversation = Conversation(
+                id=_id(is_public),
                 workspace_id=bot.workspace_id,
                 bot_id=bot.id,
                 user_id=viewer.user_id,
-                is_public=viewer.key is not None and viewer.key.is_public,
+                is_public=is_public,
                 title=title,
             )
             session.add(conversation)
@@ -150,7 +153,7 @@ class ChatService(ConversationReader):
                 known = await repository.exchange_by_key(session, conversation.id, idempotency_key)
                 if known is not None:
                     return Exchange(*known)
-            if await repository.is_streaming(session, conversation.id):
+            if await repository.streaming(session, conversation.id):
                 raise AnswerInProgress
             await must_have_budget(session, viewer)
             bot = await _bot(session, viewer, conversation.bot_id)
@@ -158,6 +161,7 @@ class ChatService(ConversationReader):
             parent = last if parent_id is None else await _parent(session, conversation, parent_id)
             position = last.position if last else 0
             question = Message(
+                id=_id(conversation.is_public),
                 workspace_id=conversation.workspace_id,
                 conversation_id=conversation.id,
                 parent_id=parent.id if parent else None,
@@ -170,6 +174,7 @@ class ChatService(ConversationReader):
             # Before the answer, whose foreign key names it.
             await session.flush()
             answer = Message(
+                id=_id(conversation.is_public),
                 workspace_id=conversation.workspace_id,
                 conversation_id=conversation.id,
                 parent_id=question.id,
@@ -184,7 +189,7 @@ class ChatService(ConversationReader):
             await session.flush()
             for row in (question, answer):
                 await session.refresh(row)
-            conversation.title = conversation.title or _derived_title(text)
+            conversation.title = conversation.title or derived_title(text)
             conversation.updated_at = answer.created_at
             session.add(conversation)
         self.running.start(answer.id, answer.workspace_id, token, Assignment(bot, question.id, text))
@@ -259,11 +264,9 @@ class ChatService(ConversationReader):
         viewer.must(Act.CHAT)
         async with self.database.begin(viewer.workspaces) as session:
             conversation = await self._lock(session, viewer, conversation_id)
-            # Leases first, the order in which writers lock: so neither can wait for the other in a circle.
-            ended = await repository.end_leases(session, conversation_id)
-            await self.changes.announce(
-                session, [topic(each) for each in ended for topic in (answer_topic, ended_topic)]
-            )
+            # An end like any other: it tells watchers and the writer, and what the answer took so far is charged.
+            for answer_id in await repository.streaming(session, conversation_id):
+                await end_answer(session, self.changes, answer_id, Ending(MessageStatus.STOPPED))
             await session.delete(conversation)
             record(
                 session,
@@ -275,15 +278,15 @@ class ChatService(ConversationReader):
         return conversation_id
 
     async def _lock(self, session: AsyncSession, viewer: Viewer, conversation_id: UUID) -> Conversation:
-        conversation = await repository.conversation(
-            session,
-            conversation_id,
-            viewer=viewer,
-            for_update=True,
-        )
+        conversation = await repository.conversation(session, conversation_id, viewer=viewer, for_update=True)
         if conversation is None:
             raise NotFound("conversation")
         return conversation
+
+
+def _id(is_public: bool) -> UUID:
+    # Whoever has the id of something public may read it: so it must not tell when it was made, nor be near another.
+    return uuid4() if is_public else new_id()
 
 
 async def _bot(session: AsyncSession, viewer: Viewer, bot_id: UUID) -> Bot:
@@ -298,11 +301,3 @@ async def _parent(session: AsyncSession, conversation: Conversation, parent_id: 
     if parent is None or parent.role is not MessageRole.ASSISTANT:
         raise InvalidInput.at("parentId", "It names no answer of this conversation.")
     return parent
-
-
-def _derived_title(question: str) -> str:
-    words = " ".join(question.split())
-    if len(words) <= DERIVED_TITLE_CHARS:
-        return words
-    start = words[:DERIVED_TITLE_CHARS]
-    return (start.rpartition(" ")[0] or start).rstrip(",;:") + " …"

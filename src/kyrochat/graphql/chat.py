@@ -17,7 +17,7 @@ from kyrochat.graphql.ids import global_id, row_id
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
 from kyrochat.graphql.passages import Citation, Passage
-from kyrochat.graphql.problems import ConflictProblem, InvalidInputProblem, NotFoundProblem
+from kyrochat.graphql.problems import ConflictProblem, InvalidInputProblem, NotFoundProblem, QuotaExceededProblem
 from kyrochat.graphql.translate import translate
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ StartConversationResult = Annotated[
     strawberry.union("StartConversationResult", description="The conversation, or why there is none."),
 ]
 SendMessageResult = Annotated[
-    Exchange | InvalidInputProblem | ConflictProblem | NotFoundProblem,
+    Exchange | InvalidInputProblem | ConflictProblem | NotFoundProblem | QuotaExceededProblem,
     strawberry.union("SendMessageResult", description="Question and answer, or why they were not stored."),
 ]
 StopAnswerResult = Annotated[

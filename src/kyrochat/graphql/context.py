@@ -9,6 +9,7 @@ from uuid import UUID
 import strawberry
 from strawberry.dataloader import DataLoader
 
+from kyrochat.accounts.api_keys import ApiKeyService
 from kyrochat.accounts.members import MemberService
 from kyrochat.accounts.presence import Presences
 from kyrochat.accounts.principals import Principals
@@ -19,7 +20,7 @@ from kyrochat.accounts.viewer import NOWHERE, Client, Viewer
 from kyrochat.accounts.workspaces import WorkspaceService
 from kyrochat.bots.service import BotService
 from kyrochat.chat.service import ChatService
-from kyrochat.db.models import Bot, Citation, Conversation, Document, Message, Workspace
+from kyrochat.db.models import ApiKey, Bot, Citation, Conversation, Document, Message, User, Workspace
 from kyrochat.db.states import WorkspaceRole
 from kyrochat.documents.service import DocumentService
 from kyrochat.errors import KyroError, Unauthenticated
@@ -37,6 +38,7 @@ class Services:
     sessions: SessionService
     workspaces: WorkspaceService
     members: MemberService
+    api_keys: ApiKeyService
     principals: Principals
     presences: Presences
     bots: BotService
@@ -118,6 +120,26 @@ class Context:
     def workspaces(self) -> DataLoader[UUID, Workspace | None]:
         """Workspaces by id."""
         return _by_id(lambda _: self.services.workspaces.mine(self.viewer))
+
+    @cached_property
+    def api_keys(self) -> DataLoader[UUID, ApiKey | None]:
+        """API keys by id."""
+        return _by_id(lambda ids: self.services.api_keys.many(self.viewer, ids))
+
+    @cached_property
+    def people(self) -> DataLoader[UUID, User | None]:
+        """Whoever is named by a row that the viewer may see."""
+        return _by_id(self.services.accounts.people)
+
+    @cached_property
+    def tokens_used_today(self) -> DataLoader[UUID, int]:
+        """Tokens by API key."""
+
+        async def load(key_ids: list[UUID]) -> list[int]:
+            used = await self.services.api_keys.tokens_used_today(self.viewer, key_ids)
+            return [used.get(key_id, 0) for key_id in key_ids]
+
+        return DataLoader(load_fn=load, cache=False)
 
     @cached_property
     def citations(self) -> DataLoader[UUID, list[Citation]]:

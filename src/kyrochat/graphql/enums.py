@@ -8,6 +8,7 @@ import strawberry
 from strawberry.types.enum import has_enum_definition
 
 from kyrochat.db.states import (
+    ApiKeyScope,
     DocumentDeletionStatus,
     DocumentSource,
     DocumentStage,
@@ -18,6 +19,7 @@ from kyrochat.db.states import (
 )
 
 __all__ = [
+    "ApiKeyScope",
     "DocumentDeletionStatus",
     "DocumentSource",
     "DocumentStage",
@@ -46,6 +48,17 @@ _explained(
         WorkspaceRole.OWNER: "Everything, members and deletion included.",
         WorkspaceRole.EDITOR: "Change bots and documents, and chat.",
         WorkspaceRole.VIEWER: "Look and chat.",
+    },
+)
+
+_explained(
+    ApiKeyScope,
+    "What an API key is good for.",
+    {
+        ApiKeyScope.READ: "See bots with their settings, read documents, and search.",
+        ApiKeyScope.CHAT: "Chat with bots, and read and delete conversations; of bots only what visitors see.",
+        ApiKeyScope.INGEST: "Add, retry, read and delete documents.",
+        ApiKeyScope.ADMIN: "All of that, and create, change and delete bots, see members and read the audit log.",
     },
 )
 

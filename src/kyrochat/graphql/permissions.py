@@ -1,7 +1,8 @@
 """What each field of the schema takes: the scopes that open it to API keys, and who may use it at all.
 
-A key gets a field only if it is in here, so that a new field is closed to keys until somebody has thought about it.
-The documented table of permissions, and the test that walks the schema, are made from this too.
+Root fields are closed unless they are named here, and so are objects with an id for `node`. Any other field is as open
+as its type, and a type without a line of its own as open as the field that leads to it. The documented table of
+permissions, and the test that walks the schema, are made from this too.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ from graphql import (
 from strawberry.extensions import SchemaExtension
 
 from kyrochat.accounts.permissions import Act
+from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.states import ApiKeyScope
 from kyrochat.graphql.context import Context
 
@@ -39,14 +41,16 @@ class Who(Enum):
 
 
 Permission = Act | Who
+ROOT_TYPES = ("Query", "Mutation", "Subscription")
 
 ROOT_FIELDS: Mapping[str, Permission] = {
     "Query.serverInfo": Who.ANYBODY,
     "Query.me": Who.PERSON,
     "Query.node": Who.SIGNED_IN,
     "Query.nodes": Who.SIGNED_IN,
-    "Query.workspaces": Who.SIGNED_IN,
-    "Query.workspace": Who.SIGNED_IN,
+    "Query.workspaces": Act.SEE_WORKSPACE,
+    "Query.workspace": Act.SEE_WORKSPACE,
+    "Query.apiKeys": Act.MANAGE_KEYS,
     "Query.bot": Act.SEE_BOTS,
     "Query.bots": Act.SEE_BOTS,
     "Query.document": Act.READ_DOCUMENTS,
@@ -65,6 +69,8 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Mutation.changeMemberRole": Act.MANAGE_MEMBERS,
     "Mutation.removeMember": Act.MANAGE_MEMBERS,
     "Mutation.leaveWorkspace": Who.PERSON,
+    "Mutation.createApiKey": Act.MANAGE_KEYS,
+    "Mutation.revokeApiKey": Who.PERSON,
     "Mutation.createBot": Act.MANAGE_BOTS,
     "Mutation.updateBot": Act.MANAGE_BOTS,
     "Mutation.deleteBot": Act.MANAGE_BOTS,
@@ -85,37 +91,49 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Subscription.ingestionProgress": Act.READ_DOCUMENTS,
 }
 
-_ANY = frozenset(ApiKeyScope)
-_READ = frozenset({ApiKeyScope.READ, ApiKeyScope.INGEST, ApiKeyScope.ADMIN})
-_CHAT = frozenset({ApiKeyScope.CHAT, ApiKeyScope.ADMIN})
-_ADMIN = frozenset({ApiKeyScope.ADMIN})
-
-# Types whose fields are as open as the field that leads to them, except for those in FIELDS. Payloads, pages, problems
-# and introspection hold nothing of their own and are not listed: see `_is_envelope`.
-TYPES: Mapping[str, frozenset[ApiKeyScope]] = {
-    "ServerInfo": _ANY,
-    "Workspace": _ANY,
-    "Member": _ADMIN,
-    "Bot": _ANY,
-    "Document": _READ,
-    "DocumentDeletion": _READ,
-    "IngestionProgress": _READ,
-    "Passage": _ANY,
-    "Conversation": _CHAT,
-    "Message": _CHAT,
-    "Usage": _CHAT,
-    "Citation": _CHAT,
-    "Exchange": _CHAT,
+# What `node` takes for an object of each type: no less than the root field that shows it.
+NODES: Mapping[str, Permission] = {
+    "User": Who.PERSON,
+    "Workspace": Act.SEE_WORKSPACE,
+    "ApiKey": Who.PERSON,
+    "Bot": Act.SEE_BOTS,
+    "Document": Act.READ_DOCUMENTS,
+    "Conversation": Act.CHAT,
+    "Message": Act.CHAT,
 }
 
+_ANY = frozenset(ApiKeyScope)
+_NONE: frozenset[ApiKeyScope] = frozenset()
+
+# What an object's fields take, wherever it was met. Whatever else leads there takes its own scopes besides.
+TYPES: Mapping[str, frozenset[ApiKeyScope]] = {
+    "User": _NONE,
+    "Person": Act.SEE_MEMBERS.scopes,
+    "Member": Act.SEE_MEMBERS.scopes,
+    "Workspace": Act.SEE_WORKSPACE.scopes,
+    "ApiKey": Act.MANAGE_KEYS.scopes,
+    "Bot": Act.SEE_SETTINGS.scopes,
+    "Document": Act.READ_DOCUMENTS.scopes,
+    "Passage": Act.SEARCH.scopes,
+    "Conversation": Act.CHAT.scopes,
+    "Message": Act.CHAT.scopes,
+}
+
+# Fields that take something else than their type does.
 FIELDS: Mapping[str, frozenset[ApiKeyScope]] = {
-    "Workspace.members": _ADMIN,
-    # Addresses are for people who must know whom they let in.
-    "Member.email": frozenset(),
-    # What people who chat see of a bot is its face; the prompt behind it is its owner's.
-    "Bot.instructions": _READ,
-    "Bot.documents": _READ,
-    "Bot.conversations": _CHAT,
+    "Workspace.members": Act.SEE_MEMBERS.scopes,
+    # Addresses are for people who must know whom they let in, and with whom they deal.
+    "Member.email": _NONE,
+    "Person.email": _NONE,
+    # A bot's face, for whoever chats with it. A key for browsers shows this to everybody, and nothing else of a bot.
+    "Bot.id": Act.SEE_BOTS.scopes,
+    "Bot.name": Act.SEE_BOTS.scopes,
+    "Bot.description": Act.SEE_BOTS.scopes,
+    "Bot.greeting": Act.SEE_BOTS.scopes,
+    "Bot.suggestedQuestions": Act.SEE_BOTS.scopes,
+    "Bot.workspace": Act.SEE_WORKSPACE.scopes,
+    "Bot.documents": Act.READ_DOCUMENTS.scopes,
+    "Bot.conversations": Act.CHAT.scopes,
     # What a citation's link needs.
     "Document.id": _ANY,
     "Document.title": _ANY,
@@ -141,13 +159,28 @@ class Refusal:
 
 def scopes_of(coordinate: str) -> frozenset[ApiKeyScope]:
     """Return the scopes of which a key must have one to use the field `Type.field`; none: no key can."""
-    permission = ROOT_FIELDS.get(coordinate)
+    kind, _, field = coordinate.partition(".")
+    if field.startswith("__"):
+        return _ANY  # the schema is no secret
+    if kind in ROOT_TYPES:
+        permission = ROOT_FIELDS.get(coordinate)
+        if isinstance(permission, Act):
+            return permission.scopes
+        return _ANY if permission in (Who.ANYBODY, Who.SIGNED_IN) else _NONE
+    return FIELDS.get(coordinate, TYPES.get(kind, _ANY))
+
+
+def must_reach(viewer: Viewer, kind: str) -> None:
+    """Check that the viewer may have objects of that type by their ids.
+
+    Raises:
+        Forbidden: a key asks that the type is not open to.
+    """
+    permission = NODES[kind]
     if isinstance(permission, Act):
-        return permission.scopes
-    if permission is not None:
-        return _ANY if permission in (Who.ANYBODY, Who.SIGNED_IN) else frozenset()
-    kind = coordinate.partition(".")[0]
-    return FIELDS.get(coordinate, _ANY if _is_envelope(kind) else TYPES.get(kind, frozenset()))
+        viewer.must(permission)
+    elif permission is Who.PERSON:
+        viewer.must_be_person()
 
 
 def find_refusal(document: DocumentNode, schema: GraphQLSchema, scopes: frozenset[ApiKeyScope]) -> Refusal | None:
@@ -200,32 +233,3 @@ class KeyGuard(SchemaExtension):
                 if refusal is not None:
                     raise refusal.as_error()
         yield
-
-
-_ENVELOPES = ("Connection", "Edge", "Problem", "Payload")
-
-
-def _is_envelope(kind: str) -> bool:
-    return kind.endswith(_ENVELOPES) or kind.startswith("__") or kind in ENVELOPES
-
-
-# Answers of mutations and events: they wrap what has an entry of its own.
-ENVELOPES = frozenset(
-    {
-        "PageInfo",
-        "Node",
-        "InputIssue",
-        "DeletedWorkspace",
-        "LeftWorkspace",
-        "RemovedMember",
-        "DeletedBot",
-        "DeletedConversation",
-        "PassagesFound",
-        "TextDelta",
-        "CitationAdded",
-        "AnswerCompleted",
-        "AnswerStopped",
-        "AnswerInterrupted",
-        "AnswerFailed",
-    }
-)

@@ -58,7 +58,7 @@ class RateLimitedProblem(Problem):
     retry_after_seconds: float = strawberry.field(description="How long to wait before the next try.")
 
 
-@strawberry.type(description="The workspace has used up what it may use.")
+@strawberry.type(description="The workspace, or the API key, has used up what it may use.")
 class QuotaExceededProblem(Problem):
     """For errors.QuotaExceeded."""
 

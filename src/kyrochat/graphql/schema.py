@@ -2,23 +2,23 @@
 
 import asyncio
 from typing import Annotated, cast
-from uuid import UUID
 
 import strawberry
 from strawberry.printer import print_schema
 
 from kyrochat.errors import InvalidInput
 from kyrochat.graphql.accounts import AccountQuery, User
+from kyrochat.graphql.api_keys import ApiKey, ApiKeyMutation, ApiKeyQuery
 from kyrochat.graphql.bots import Bot, BotMutation, BotQuery
 from kyrochat.graphql.chat import ChatMutation, ChatQuery, ChatSubscription, Conversation, Message
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.documents import Document, DocumentMutation, DocumentQuery, DocumentSubscription
-from kyrochat.graphql.ids import split_id
+from kyrochat.graphql.ids import NOBODYS_ID, split_id
 from kyrochat.graphql.ingestion import IngestionMutation, IngestionQuery, IngestionSubscription
 from kyrochat.graphql.limits import CostGuard
 from kyrochat.graphql.members import MemberMutation
 from kyrochat.graphql.node import Node
-from kyrochat.graphql.permissions import KeyGuard
+from kyrochat.graphql.permissions import NODES, KeyGuard, must_reach
 from kyrochat.graphql.problems import EXCEPTION_HANDLERS
 from kyrochat.graphql.sessions import SessionMutation
 from kyrochat.graphql.socket_credentials import SocketMutation
@@ -73,27 +73,33 @@ class NodeQuery:
 
 async def _load(context: Context, global_id: str) -> Node | None:
     viewer = context.viewer
+    kind, row_id = split_id(global_id) or ("", NOBODYS_ID)
+    if kind not in NODES:
+        return None
+    must_reach(viewer, kind)
     row: object
-    match split_id(global_id):
-        case ("User", UUID() as row_id) if row_id == viewer.user_id:
-            row = await context.services.accounts.me(viewer)
-        case ("Workspace", UUID() as row_id):
+    match kind:
+        case "User":
+            row = await context.services.accounts.me(viewer) if row_id == viewer.user_id else None
+        case "Workspace":
             row = await context.workspaces.load(row_id)
-        case ("Bot", UUID() as row_id):
+        case "ApiKey":
+            row = await context.api_keys.load(row_id)
+        case "Bot":
             row = await context.bots.load(row_id)
-        case ("Document", UUID() as row_id):
+        case "Document":
             row = await context.documents.load(row_id)
-        case ("Conversation", UUID() as row_id):
+        case "Conversation":
             row = await context.conversations.load(row_id)
-        case ("Message", UUID() as row_id):
+        case "Message":
             row = await context.messages.load(row_id)
         case _:
-            row = None
+            raise AssertionError(f"Nobody loads objects of the type {kind}.")
     return None if row is None else cast(Node, translate(row, context))
 
 
 @strawberry.type(description="What can be read. All but `serverInfo` needs a sign-in.")
-class Query(NodeQuery, AccountQuery, WorkspaceQuery, BotQuery, DocumentQuery, IngestionQuery, ChatQuery):
+class Query(NodeQuery, AccountQuery, WorkspaceQuery, ApiKeyQuery, BotQuery, DocumentQuery, IngestionQuery, ChatQuery):
     """All queries."""
 
 
@@ -106,6 +112,7 @@ class Mutation(
     SocketMutation,
     WorkspaceMutation,
     MemberMutation,
+    ApiKeyMutation,
     BotMutation,
     DocumentMutation,
     IngestionMutation,
@@ -125,7 +132,7 @@ def build_schema() -> KyroSchema:
         Query,
         Mutation,
         Subscription,
-        types=[User, Workspace, Bot, Document, Conversation, Message],
+        types=[User, Workspace, ApiKey, Bot, Document, Conversation, Message],
         exception_handlers=EXCEPTION_HANDLERS,
         extensions=[CostGuard, KeyGuard],
     )
