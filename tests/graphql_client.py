@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 from tests.graphql.socket_client import PROTOCOL
 
@@ -41,9 +41,15 @@ class GraphQLClient:
     http: httpx2.AsyncClient
     token: str | None = None
     refresh_token: str = field(default="", repr=False)
+    # That of the page, when the user is one of a browser.
+    origin: str | None = None
 
     @property
     def headers(self) -> dict[str, str]:
+        return self.credentials | ({} if self.origin is None else {"Origin": self.origin})
+
+    @property
+    def credentials(self) -> dict[str, str]:
         return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
 
     def at(self, url: str) -> "GraphQLClient":
@@ -97,9 +103,12 @@ class GraphQLClient:
         """Open a socket, and sign in on it."""
         protocols: list[Subprotocol] = [PROTOCOL]
         url = self.url.replace("http", "ws", 1)
-        async with connect(url, proxy=None, subprotocols=protocols, open_timeout=TIMEOUT_S, close_timeout=2) as opened:
+        origin = None if self.origin is None else Origin(self.origin)
+        async with connect(
+            url, proxy=None, origin=origin, subprotocols=protocols, open_timeout=TIMEOUT_S, close_timeout=2
+        ) as opened:
             socket = Socket(opened)
-            await socket.send({"type": "connection_init", "payload": self.headers})
+            await socket.send({"type": "connection_init", "payload": self.credentials})
             assert await socket.receive() == {"type": "connection_ack"}
             yield socket
 

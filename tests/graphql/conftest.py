@@ -9,6 +9,9 @@ from tests.graphql_client import GraphQLClient, register, visiting
 from tests.journey.steps import ADD_TEXT, SEND, new_bot, new_conversation, until_read, watched
 from tests.server_process import Server, serving
 
+CREATE_KEY = """mutation {
+  createApiKey(input: {name: "Test", scopes: [READ]}) { ... on ApiKeyCreated { apiKey { id } } }
+}"""
 NOTE = "The tower clock is wound on Mondays. The keys hang behind the counter."
 
 
@@ -61,9 +64,11 @@ async def settled(visitor: GraphQLClient) -> Owner:
     await watched(user, exchange["answer"]["id"])
     workspaces = await user.run("{ workspaces { nodes { id } } }")
     me = await user.run("{ me { id } }")
+    key = await user.run(CREATE_KEY)
     ids = {
         "User": me["id"],
         "Workspace": workspaces["nodes"][0]["id"],
+        "ApiKey": key["apiKey"]["id"],
         "Bot": bot_id,
         "Document": document["id"],
         "Conversation": conversation_id,

@@ -45,8 +45,13 @@ KINDS = {
     "pauseIngestion.id": "Bot",
     "resumeIngestion.id": "Bot",
     "documentProgress.id": "Document",
+    "replaceTextDocument.input.id": "Document",
+    "replaceDocument.input.id": "Document",
+    "pauseIngestion.id": "Bot",
+    "resumeIngestion.id": "Bot",
     "conversation.id": "Conversation",
     "deleteConversation.id": "Conversation",
+    "revokeApiKey.id": "ApiKey",
     "node.id": "Bot",
     "nodes.ids.0": "Bot",
     "botId": "Bot",
@@ -57,7 +62,7 @@ KINDS = {
     "messageId": "Message",
     "parentId": "Message",
 }
-VALUES = {"String": "text", "Int": 1, "Float": 0.5, "Boolean": True, "Upload": FILE}
+VALUES = {"String": "text", "Int": 1, "Float": 0.5, "Boolean": True, "DateTime": "2099-01-01T00:00:00Z", "Upload": FILE}
 
 
 @dataclass(frozen=True)
