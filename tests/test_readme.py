@@ -14,8 +14,9 @@ def section(title: str) -> str:
     return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
-async def test_the_minute_of_graphql_runs_as_written(tmp_path: Path) -> None:
-    script = "".join(re.findall(r"```sh\n(.*?)```", section("GraphQL in 60 seconds"), re.DOTALL))
+async def test_the_minute_of_graphql_and_the_keys_run_as_written(tmp_path: Path) -> None:
+    parts = section("GraphQL in 60 seconds") + section("API keys")
+    script = "".join(re.findall(r"```sh\n(.*?)```", parts, re.DOTALL))
     async with serving(tmp_path / "data") as server:
         bash = await asyncio.create_subprocess_exec(
             "bash",
@@ -38,6 +39,8 @@ async def test_the_minute_of_graphql_runs_as_written(tmp_path: Path) -> None:
         (ending,) = [re.sub(r'"sequence":\d+,', "", line) for line in shown if '"grounded"' in line]
         assert ending in re.sub(r'"sequence":\d+,', "", said)
         assert said.count('"quote":') == sum(line.count('"quote":') for line in shown)
+        assert '"createApiKey":{"secret":"kck_' in said
+        assert '"addTextDocument":{"status":"QUEUED"}' in said.partition('"createApiKey"')[2]
         assert server.faults() == []
 
 
