@@ -19,17 +19,10 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.http.websocket_origin import is_same_origin
 
-from kyrochat.accounts.api_keys import ApiKeyService
-from kyrochat.accounts.members import MemberService
-from kyrochat.accounts.passwords import Passwords
+from kyrochat.accounts.opening import open_accounts
 from kyrochat.accounts.presence import Presences
-from kyrochat.accounts.principals import Principals
-from kyrochat.accounts.registration import RegistrationService
-from kyrochat.accounts.service import AccountService
-from kyrochat.accounts.sessions import SessionService
-from kyrochat.accounts.tokens import Tokens
 from kyrochat.accounts.viewer import Client, Page, Viewer
-from kyrochat.accounts.workspaces import PURGE_WORKSPACE, WorkspaceService
+from kyrochat.accounts.workspaces import PURGE_WORKSPACE
 from kyrochat.bots.service import PURGE_BOT, BotService
 from kyrochat.chat.answer import Answerer
 from kyrochat.chat.log import AnswerLog
@@ -101,8 +94,6 @@ async def running(
         if provided is None:
             provided = await stack.enter_async_context(open_providers(settings))
         model, dense = provided.model, provided.dense
-        passwords = Passwords()
-        stack.callback(passwords.close)
         changes = Changes()
         await stack.enter_async_context(changes.listening(database.engine))
         store = open_store(settings.files)
@@ -111,29 +102,23 @@ async def running(
         await stack.enter_async_context(answers.alive())
         if settings.workers:
             await stack.enter_async_context(working(settings.workers, access, changes, store, dense))
-        tokens = Tokens(keys.current, keys.previous)
-        sessions = SessionService(database, changes, passwords, tokens, rates)
+        accounts = await stack.enter_async_context(open_accounts(settings, keys, database, changes, rates))
         presences = Presences(database, changes)
         await stack.enter_async_context(presences.watched())
         is_offline = isinstance(model, ExtractiveModel)
         log.info("Answers come from %s%s", model.name, ": offline mode, they quote the documents" if is_offline else "")
         yield Runtime(
             Services(
-                accounts=AccountService(database),
-                sessions=sessions,
-                registration=RegistrationService(
-                    database,
-                    passwords,
-                    sessions,
-                    settings.registration,
-                    # The same in all processes: it does not matter which one printed it.
-                    setup_code=None if settings.is_loopback else keys.derive("setup code")[:5].hex(),
-                    rates=rates,
-                ),
-                workspaces=WorkspaceService(database, changes),
-                members=MemberService(database, changes),
-                api_keys=ApiKeyService(database, changes),
-                principals=Principals(database, tokens),
+                accounts=accounts.people,
+                registration=accounts.registration,
+                sessions=accounts.sessions,
+                credentials=accounts.credentials,
+                resets=accounts.resets,
+                users=accounts.users,
+                workspaces=accounts.workspaces,
+                members=accounts.members,
+                api_keys=accounts.api_keys,
+                principals=accounts.principals,
                 presences=presences,
                 bots=BotService(database, changes),
                 documents=DocumentService(

@@ -63,6 +63,10 @@ class Conflict(KyroError):
     """The request contradicts what is stored."""
 
 
+class NotConfigured(KyroError):
+    """This server has not been set up for that; the message says what to do instead."""
+
+
 class QuotaExceeded(KyroError):
     """The workspace, or the API key, has used up what it may use."""
 

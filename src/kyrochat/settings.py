@@ -78,6 +78,14 @@ class Settings(BaseSettings):
     registration: Registration = Field(
         default=Registration.OPEN, description="open: everybody; invite and closed: only the first one, who is admin."
     )
+    public_url: str | None = Field(
+        default=None, description="Where people reach the server, for links: https://chat.example.com."
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        description="Mail server for forgotten passwords: smtp://user:password@host:587, or smtps:// with port 465.",
+    )
+    mail_from: str | None = Field(default=None, description="Who mails come from: kyrochat@example.com.")
     gemini_api_key: SecretStr | None = Field(
         default=None,
         validation_alias=_names("GEMINI_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"),
@@ -152,6 +160,14 @@ class Settings(BaseSettings):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def base_url(self) -> str:
+        """Where people reach the server, without a slash at the end."""
+        if self.public_url is not None:
+            return self.public_url.rstrip("/")
+        host = "localhost" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def serves_graphiql(self) -> bool:

@@ -5,10 +5,13 @@ from typing import Literal
 import pytest
 from argon2 import PasswordHasher
 
+from kyrochat.accounts.administration import Administration
 from kyrochat.accounts.api_keys import ApiKeyService
+from kyrochat.accounts.credentials import CredentialService
 from kyrochat.accounts.passwords import Passwords
 from kyrochat.accounts.principals import Principals
 from kyrochat.accounts.registration import RegistrationService
+from kyrochat.accounts.resets import PasswordResetService
 from kyrochat.accounts.service import AccountService
 from kyrochat.accounts.sessions import SessionService
 from kyrochat.accounts.tokens import Tokens
@@ -68,6 +71,9 @@ async def doors(database: Database, changes: Changes, passwords: Passwords, toke
         WorkspaceService(database, changes),
         RegistrationService(database, passwords, sessions),
         sessions,
+        CredentialService(database, passwords, sessions),
+        PasswordResetService(database, passwords, sessions, "https://chat.example.com"),
+        Administration(database, sessions),
         Principals(database, tokens),
     )
 

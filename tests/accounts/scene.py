@@ -7,14 +7,18 @@ from uuid import UUID
 
 from sqlmodel import col, select
 
+from kyrochat.accounts.administration import Administration
+from kyrochat.accounts.credentials import CredentialService
 from kyrochat.accounts.principals import Principals
 from kyrochat.accounts.registration import RegistrationService
+from kyrochat.accounts.resets import PasswordResetService
 from kyrochat.accounts.service import AccountService
 from kyrochat.accounts.sessions import SessionService, SignedIn
 from kyrochat.accounts.viewer import Client, Viewer
 from kyrochat.accounts.workspaces import WorkspaceService
 from kyrochat.db.engine import Database
 from kyrochat.db.models import AuditEntry
+from kyrochat.errors import Unauthenticated
 
 PASSWORD = "correct horse battery"
 LAPTOP = Client("192.0.2.1", "test")
@@ -29,6 +33,9 @@ class Doors:
     workspaces: WorkspaceService
     registration: RegistrationService
     sessions: SessionService
+    credentials: CredentialService
+    resets: PasswordResetService
+    users: Administration
     principals: Principals
 
     async def register(
@@ -41,6 +48,18 @@ class Doors:
 
     async def refresh(self, refresh_token: str) -> SignedIn:
         return await self.sessions.refresh(refresh_token, LAPTOP)
+
+    async def enter(self, email: str = "ada@example.com") -> Viewer:
+        """A new user, signed in."""
+        return await self.viewer_of((await self.register(email)).access_token)
+
+    async def is_open(self, signed_in: SignedIn) -> bool:
+        """Whether a session's access token works."""
+        try:
+            await self.viewer_of(signed_in.access_token)
+        except Unauthenticated:
+            return False
+        return True
 
     async def viewer_of(self, access_token: str) -> Viewer:
         """The viewer that an access token makes, by the way that every operation takes."""

@@ -26,6 +26,9 @@ class Owner:
 @pytest.fixture(scope="session")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Server, None]:
     async with serving(tmp_path_factory.mktemp("api") / "data") as server:
+        # The first one administers the server, and can do more than the others, whose tests these are.
+        async with visiting(server.graphql_url) as client:
+            await register(client)
         yield server
 
 
@@ -65,8 +68,10 @@ async def settled(visitor: GraphQLClient) -> Owner:
     workspaces = await user.run("{ workspaces { nodes { id } } }")
     me = await user.run("{ me { id } }")
     key = await user.run(CREATE_KEY)
+    sessions = await user.run("{ sessions { nodes { id } } }")
     ids = {
         "User": me["id"],
+        "ActiveSession": sessions["nodes"][0]["id"],
         "Workspace": workspaces["nodes"][0]["id"],
         "ApiKey": key["apiKey"]["id"],
         "Bot": bot_id,

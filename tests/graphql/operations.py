@@ -53,6 +53,7 @@ KINDS = {
     "botId": "Bot",
     "workspaceId": "Workspace",
     "userId": "User",
+    "endSession.id": "ActiveSession",
     "documentId": "Document",
     "conversationId": "Conversation",
     "messageId": "Message",

@@ -36,7 +36,7 @@ WITH_AN_ID = {name for name, found in OBJECTS.items() if "Node" in {one.name for
 # All that somebody can see who takes a key out of a web page's source. Add a field here only if everybody may see it.
 ON_A_WEB_PAGE = {
     "Query": "bot bots conversation node nodes serverInfo",
-    "Mutation": "login refreshSession refreshSocket register"
+    "Mutation": "login refreshSession refreshSocket register requestPasswordReset resetPassword"
     " deleteConversation sendMessage startConversation stopAnswer",
     "Subscription": "answerEvents",
     "Bot": "conversations description greeting id name suggestedQuestions",
@@ -66,6 +66,9 @@ ON_A_WEB_PAGE = {
     "ServerInfo": "answerModel offlineMode version",
     "Session": "accessToken expiresAt refreshToken user",
     "RefreshedSocket": "expiresAt",
+    "PasswordResetRequest": "message",
+    "PasswordResetDone": "email",
+    "NotConfiguredProblem": "message",
     "NotASocketProblem": "message",
     "Problem": "message",
     "InputIssue": "message path",
@@ -120,6 +123,7 @@ def test_every_object_with_an_id_has_its_place() -> None:
     ("kind", "root"),
     [
         ("User", "Query.me"),
+        ("ActiveSession", "Query.sessions"),
         ("Workspace", "Query.workspaces"),
         ("ApiKey", "Query.apiKeys"),
         ("Bot", "Query.bot"),

@@ -155,7 +155,7 @@ def test_objects_with_an_id_are_nodes() -> None:
         and "id" in named.fields
         and "Node" not in {interface.name for interface in named.interfaces}
     }
-    assert without == {"DeletedBot", "DeletedConversation", "DeletedWorkspace", "LeftWorkspace"}
+    assert without == {"DeletedBot", "DeletedConversation", "DeletedWorkspace", "LeftWorkspace", "EndedSession"}
 
 
 def test_problems_all_implement_the_interface() -> None:

@@ -10,6 +10,7 @@ from kyrochat.rates.limits import (
     LOGIN_PER_ACCOUNT_AND_ADDRESS,
     LOGIN_PER_ADDRESS,
     REGISTER_PER_ADDRESS,
+    RESET_PER_ACCOUNT,
 )
 from kyrochat.rates.service import Rates, network
 
@@ -53,3 +54,13 @@ async def charge_registration(rates: Rates, client: Client) -> None:
         RateLimited: too many were made there.
     """
     await rates.charge(REGISTER_PER_ADDRESS, network(client.address))
+
+
+async def charge_reset(rates: Rates, email: str, client: Client) -> None:
+    """Charge a mail to somebody who has forgotten a password, whether or not there is such an account.
+
+    Raises:
+        RateLimited: too many were asked for.
+    """
+    await rates.charge(LOGIN_PER_ADDRESS, network(client.address))
+    await rates.charge(RESET_PER_ACCOUNT, email)

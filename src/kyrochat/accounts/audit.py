@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from kyrochat.accounts.viewer import Client, Viewer
+from kyrochat.accounts.viewer import Client, Operator, Viewer
 from kyrochat.db.columns import new_id
 from kyrochat.db.models import AuditEntry
 
@@ -51,7 +51,7 @@ class AuditAct(StrEnum):
 def record(
     session: AsyncSession,
     act: AuditAct,
-    by: Viewer | Client,
+    by: Viewer | Operator | Client,
     *,
     actor_id: UUID | None = None,
     workspace_id: UUID | None = None,
@@ -61,11 +61,11 @@ def record(
 ) -> None:
     """Add an entry to the caller's transaction: it is there if, and only if, what it tells of is.
 
-    `by` is who did it; of somebody who is not signed in yet, his client, and `actor_id` if that is known. `of` is the
+    `by` is who did it; of somebody who is not signed in, his client, and `actor_id` if that is known. `of` is the
     GraphQL type and the row's id of the object. `details` hold roles, scopes and the names of changed fields: never a
     secret, an e-mail address, or words of a document, a question or a bot.
     """
-    client = by.client if isinstance(by, Viewer) else by
+    client = by if isinstance(by, Client) else by.client
     object_type, object_id = of or (None, None)
     session.add(
         AuditEntry(

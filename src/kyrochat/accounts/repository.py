@@ -20,6 +20,11 @@ async def user_by_email(session: AsyncSession, email: str) -> User | None:
     return (await session.exec(select(User).where(User.email == email))).one_or_none()
 
 
+async def user(session: AsyncSession, user_id: UUID) -> User | None:
+    """Return a user, disabled or not."""
+    return (await session.exec(select(User).where(User.id == user_id))).one_or_none()
+
+
 async def users_by_id(session: AsyncSession, user_ids: Sequence[UUID]) -> Sequence[User]:
     """Return those of the users that exist, in no order."""
     return (await session.exec(select(User).where(col(User.id).in_(user_ids)))).all()

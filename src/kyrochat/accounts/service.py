@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from kyrochat.accounts import repository
+from kyrochat.accounts.account_rules import check_name
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.engine import Database
 from kyrochat.db.models import User
 from kyrochat.errors import NotFound, Unauthenticated
+from kyrochat.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +44,21 @@ class AccountService:
         """Return those of the users that exist, in no order. Ask only for those whom the viewer's rows name."""
         async with self.database.begin() as session:
             return await repository.users_by_id(session, user_ids)
+
+    async def rename(self, viewer: Viewer, name: str) -> User:
+        """Change how the viewer is called; return his user.
+
+        Raises:
+            InvalidInput: the name breaks a rule.
+        """
+        viewer.must_be_person()
+        rules = Rules()
+        name = check_name(rules, "name", name)
+        rules.enforce()
+        async with self.database.begin() as session:
+            user = await repository.lock_user(session, viewer.user_id, to_change=True)
+            if user is None:
+                raise Unauthenticated("The account is gone.")
+            user.name = name
+            session.add(user)
+        return user

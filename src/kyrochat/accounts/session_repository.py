@@ -29,6 +29,11 @@ def is_live() -> ColumnElement[bool]:
     )
 
 
+def ends_at(row: UserSession) -> datetime:
+    """Return when a session ends unless it is refreshed or ended before."""
+    return min(row.expires_at, row.refreshed_at + IDLE_LIFETIME)
+
+
 @dataclass(frozen=True, slots=True)
 class Presented:
     """The session of a refresh token that somebody brought."""

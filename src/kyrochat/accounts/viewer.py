@@ -135,6 +135,19 @@ class Viewer:
             raise Forbidden("Only administrators of this server can do this.")
 
 
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Whoever runs commands on the server's machine, and may do there what an administrator may do over the API."""
+
+    @property
+    def client(self) -> Client:
+        """From nowhere."""
+        return NOWHERE
+
+    def must_administer(self) -> None:
+        """Be content."""
+
+
 def _missing_scope(act: Act) -> str:
     if not act.scopes:
         return f"API keys cannot {act.words}. Sign in, and use an access token."

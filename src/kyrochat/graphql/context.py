@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -9,11 +10,14 @@ from uuid import UUID
 import strawberry
 from strawberry.dataloader import DataLoader
 
+from kyrochat.accounts.administration import Administration
 from kyrochat.accounts.api_keys import ApiKeyService
+from kyrochat.accounts.credentials import CredentialService
 from kyrochat.accounts.members import MemberService
 from kyrochat.accounts.presence import Presences
 from kyrochat.accounts.principals import Principals
 from kyrochat.accounts.registration import RegistrationService
+from kyrochat.accounts.resets import PasswordResetService
 from kyrochat.accounts.service import AccountService
 from kyrochat.accounts.sessions import SessionService
 from kyrochat.accounts.viewer import NOWHERE, Client, Viewer
@@ -39,6 +43,9 @@ class Services:
     workspaces: WorkspaceService
     members: MemberService
     api_keys: ApiKeyService
+    credentials: CredentialService
+    resets: PasswordResetService
+    users: Administration
     principals: Principals
     presences: Presences
     bots: BotService
@@ -138,6 +145,16 @@ class Context:
         async def load(key_ids: list[UUID]) -> list[int]:
             used = await self.services.api_keys.tokens_used_today(self.viewer, key_ids)
             return [used.get(key_id, 0) for key_id in key_ids]
+
+        return DataLoader(load_fn=load, cache=False)
+
+    @cached_property
+    def last_active(self) -> DataLoader[UUID, datetime | None]:
+        """When users were last here, by their ids."""
+
+        async def load(user_ids: list[UUID]) -> list[datetime | None]:
+            found = await self.services.users.last_active(self.viewer, user_ids)
+            return [found.get(user_id) for user_id in user_ids]
 
         return DataLoader(load_fn=load, cache=False)
 

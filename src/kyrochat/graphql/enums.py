@@ -7,6 +7,7 @@ from typing import TypeVar
 import strawberry
 from strawberry.types.enum import has_enum_definition
 
+from kyrochat.accounts.user_repository import UserStatus
 from kyrochat.db.states import (
     ApiKeyScope,
     DocumentDeletionStatus,
@@ -26,6 +27,7 @@ __all__ = [
     "DocumentStatus",
     "MessageRole",
     "MessageStatus",
+    "UserStatus",
     "WorkspaceRole",
 ]
 
@@ -59,6 +61,15 @@ _explained(
         ApiKeyScope.CHAT: "Chat with bots, and read and delete conversations; of bots only what visitors see.",
         ApiKeyScope.INGEST: "Add, retry, read and delete documents.",
         ApiKeyScope.ADMIN: "All of that, and create, change and delete bots, see members and read the audit log.",
+    },
+)
+
+_explained(
+    UserStatus,
+    "Whether an account works.",
+    {
+        UserStatus.ACTIVE: "It works.",
+        UserStatus.DISABLED: "An administrator has disabled it: nobody can sign in, and its keys do not work.",
     },
 )
 

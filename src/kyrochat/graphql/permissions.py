@@ -46,6 +46,8 @@ ROOT_TYPES = ("Query", "Mutation", "Subscription")
 ROOT_FIELDS: Mapping[str, Permission] = {
     "Query.serverInfo": Who.ANYBODY,
     "Query.me": Who.PERSON,
+    "Query.sessions": Who.PERSON,
+    "Query.users": Who.ADMINISTRATOR,
     "Query.node": Who.SIGNED_IN,
     "Query.nodes": Who.SIGNED_IN,
     "Query.workspaces": Act.SEE_WORKSPACE,
@@ -71,6 +73,16 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Mutation.leaveWorkspace": Who.PERSON,
     "Mutation.createApiKey": Act.MANAGE_KEYS,
     "Mutation.revokeApiKey": Who.PERSON,
+    "Mutation.endSession": Who.PERSON,
+    "Mutation.logoutEverywhere": Who.PERSON,
+    "Mutation.updateProfile": Who.PERSON,
+    "Mutation.changePassword": Who.PERSON,
+    "Mutation.changeEmail": Who.PERSON,
+    "Mutation.requestPasswordReset": Who.ANYBODY,
+    "Mutation.resetPassword": Who.ANYBODY,
+    "Mutation.setUserDisabled": Who.ADMINISTRATOR,
+    "Mutation.setUserAdmin": Who.ADMINISTRATOR,
+    "Mutation.createPasswordResetLink": Who.ADMINISTRATOR,
     "Mutation.createBot": Act.MANAGE_BOTS,
     "Mutation.updateBot": Act.MANAGE_BOTS,
     "Mutation.deleteBot": Act.MANAGE_BOTS,
@@ -94,6 +106,7 @@ ROOT_FIELDS: Mapping[str, Permission] = {
 # What `node` takes for an object of each type: no less than the root field that shows it.
 NODES: Mapping[str, Permission] = {
     "User": Who.PERSON,
+    "ActiveSession": Who.PERSON,
     "Workspace": Act.SEE_WORKSPACE,
     "ApiKey": Who.PERSON,
     "Bot": Act.SEE_BOTS,
@@ -108,6 +121,7 @@ _NONE: frozenset[ApiKeyScope] = frozenset()
 # What an object's fields take, wherever it was met. Whatever else leads there takes its own scopes besides.
 TYPES: Mapping[str, frozenset[ApiKeyScope]] = {
     "User": _NONE,
+    "ActiveSession": _NONE,
     "Person": Act.SEE_MEMBERS.scopes,
     "Member": Act.SEE_MEMBERS.scopes,
     "Workspace": Act.SEE_WORKSPACE.scopes,

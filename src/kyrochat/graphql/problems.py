@@ -63,6 +63,11 @@ class QuotaExceededProblem(Problem):
     """For errors.QuotaExceeded."""
 
 
+@strawberry.type(description="This server is not set up for that; the message says what to do instead.")
+class NotConfiguredProblem(Problem):
+    """For errors.NotConfigured."""
+
+
 class _BecomesProblem(strawberry.ExceptionHandler[E, P]):
     """Turns an error of `exception_type` into a problem of `error_type` where a field's result union has it."""
 
@@ -87,6 +92,8 @@ def _problem(error: errors.KyroError) -> Problem:
             return InvalidCredentialsProblem(message=error.message)
         case errors.QuotaExceeded():
             return QuotaExceededProblem(message=error.message)
+        case errors.NotConfigured():
+            return NotConfiguredProblem(message=error.message)
         case _:
             raise error
 
@@ -115,6 +122,10 @@ class _OnQuotaExceeded(_BecomesProblem[errors.QuotaExceeded, QuotaExceededProble
     exception_type, error_type = errors.QuotaExceeded, QuotaExceededProblem
 
 
+class _OnNotConfigured(_BecomesProblem[errors.NotConfigured, NotConfiguredProblem]):
+    exception_type, error_type = errors.NotConfigured, NotConfiguredProblem
+
+
 EXCEPTION_HANDLERS = (
     _OnInvalidInput(),
     _OnConflict(),
@@ -122,4 +133,5 @@ EXCEPTION_HANDLERS = (
     _OnInvalidCredentials(),
     _OnRateLimited(),
     _OnQuotaExceeded(),
+    _OnNotConfigured(),
 )

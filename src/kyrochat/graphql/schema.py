@@ -8,10 +8,12 @@ from strawberry.printer import print_schema
 
 from kyrochat.errors import InvalidInput
 from kyrochat.graphql.accounts import AccountQuery, User
+from kyrochat.graphql.active_sessions import ActiveSession, ActiveSessionMutation, ActiveSessionQuery
 from kyrochat.graphql.api_keys import ApiKey, ApiKeyMutation, ApiKeyQuery
 from kyrochat.graphql.bots import Bot, BotMutation, BotQuery
 from kyrochat.graphql.chat import ChatMutation, ChatQuery, ChatSubscription, Conversation, Message
 from kyrochat.graphql.context import Context, Info
+from kyrochat.graphql.credentials import CredentialMutation
 from kyrochat.graphql.documents import Document, DocumentMutation, DocumentQuery, DocumentSubscription
 from kyrochat.graphql.ids import NOBODYS_ID, split_id
 from kyrochat.graphql.ingestion import IngestionMutation, IngestionQuery, IngestionSubscription
@@ -24,6 +26,7 @@ from kyrochat.graphql.sessions import SessionMutation
 from kyrochat.graphql.socket_credentials import SocketMutation
 from kyrochat.graphql.translate import translate
 from kyrochat.graphql.transport.schema_setup import KyroSchema
+from kyrochat.graphql.users import UserMutation, UserQuery
 from kyrochat.graphql.workspaces import Workspace, WorkspaceMutation, WorkspaceQuery
 
 MAX_NODES = 100
@@ -81,6 +84,8 @@ async def _load(context: Context, global_id: str) -> Node | None:
     match kind:
         case "User":
             row = await context.services.accounts.me(viewer) if row_id == viewer.user_id else None
+        case "ActiveSession":
+            row = await context.services.sessions.find(viewer, row_id)
         case "Workspace":
             row = await context.workspaces.load(row_id)
         case "ApiKey":
@@ -99,13 +104,24 @@ async def _load(context: Context, global_id: str) -> Node | None:
 
 
 @strawberry.type(description="What can be read. All but `serverInfo` needs a sign-in.")
-class Query(NodeQuery, AccountQuery, WorkspaceQuery, ApiKeyQuery, BotQuery, DocumentQuery, IngestionQuery, ChatQuery):
+class Query(
+    NodeQuery,
+    AccountQuery,
+    ActiveSessionQuery,
+    UserQuery,
+    WorkspaceQuery,
+    ApiKeyQuery,
+    BotQuery,
+    DocumentQuery,
+    IngestionQuery,
+    ChatQuery,
+):
     """All queries."""
 
 
 @strawberry.type(
-    description="What can be changed. All but `register`, `login`, `refreshSession` and `refreshSocket` needs a "
-    "sign-in."
+    description="What can be changed. All but `register`, `login`, `refreshSession`, `refreshSocket`, "
+    "`requestPasswordReset` and `resetPassword` needs a sign-in."
 )
 class Mutation(
     SessionMutation,
@@ -113,6 +129,9 @@ class Mutation(
     WorkspaceMutation,
     MemberMutation,
     ApiKeyMutation,
+    ActiveSessionMutation,
+    CredentialMutation,
+    UserMutation,
     BotMutation,
     DocumentMutation,
     IngestionMutation,
@@ -132,7 +151,7 @@ def build_schema() -> KyroSchema:
         Query,
         Mutation,
         Subscription,
-        types=[User, Workspace, ApiKey, Bot, Document, Conversation, Message],
+        types=[User, ActiveSession, Workspace, ApiKey, Bot, Document, Conversation, Message],
         exception_handlers=EXCEPTION_HANDLERS,
         extensions=[CostGuard, KeyGuard],
     )

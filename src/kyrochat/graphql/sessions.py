@@ -1,4 +1,4 @@
-"""Registering, signing in, staying signed in and signing out in the schema."""
+"""Registering, signing in and staying signed in, in the schema."""
 
 from datetime import datetime
 from typing import Annotated
@@ -9,6 +9,7 @@ from strawberry import UNSET
 from kyrochat.accounts.sessions import SignedIn
 from kyrochat.graphql.accounts import User
 from kyrochat.graphql.context import Info
+from kyrochat.graphql.credentials import NEW
 from kyrochat.graphql.problems import (
     ConflictProblem,
     InvalidCredentialsProblem,
@@ -44,9 +45,7 @@ class RegisterInput:
     """For `register`."""
 
     email: str = strawberry.field(description="Signs in; not shown to others.")
-    password: str = strawberry.field(
-        description="8 to 1,024 bytes of any kind, and none that is tried first: neither a common one nor your name."
-    )
+    password: str = strawberry.field(description=NEW)
     name: str | None = strawberry.field(default=UNSET, description="By default the e-mail address up to the @.")
     setup_code: str | None = strawberry.field(
         default=UNSET,
@@ -125,8 +124,3 @@ class SessionMutation:
         """Refresh."""
         context = info.context
         return Session.from_signed_in(await context.services.sessions.refresh(input.refresh_token, context.client))
-
-    @strawberry.mutation(description="End this session: its tokens stop working. False when there is none.")
-    async def logout(self, info: Info) -> bool:
-        """Sign out."""
-        return await info.context.services.sessions.logout(info.context.viewer)

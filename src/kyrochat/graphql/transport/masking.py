@@ -120,7 +120,7 @@ def describe(error: errors.KyroError) -> dict[str, object] | None:
         case errors.InvalidInput():
             issues = [{"path": list(issue.path), "message": issue.message} for issue in error.issues]
             return {"code": "BAD_USER_INPUT", "issues": issues}
-        case errors.NotFound() | errors.Conflict() | errors.UnreadableDocument():
+        case errors.NotFound() | errors.Conflict() | errors.UnreadableDocument() | errors.NotConfigured():
             return {"code": "BAD_USER_INPUT"}
         case errors.RateLimited():
             return {"code": "RATE_LIMITED", "retryAfterSeconds": error.retry_after_s}
