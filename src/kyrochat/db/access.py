@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 from kyrochat.db.embedded import DatabaseUrls, EmbeddedPostgres
 from kyrochat.db.engine import Database, asyncpg_url, open_database
 from kyrochat.db.migrate import migrate
-from kyrochat.db.outage import is_outage
+from kyrochat.db.outage import Outage, is_outage
 from kyrochat.errors import ConfigurationError
 from kyrochat.settings import Settings
 
@@ -23,6 +23,8 @@ APP_ROLE, WORKER_ROLE = "kyrochat_app", "kyrochat_worker"
 _ROLES_LOCK = 0x6B797272
 CONNECT_ATTEMPTS = 8
 FIRST_PAUSE_S = 0.25
+# How soon it is noticed that the embedded server has died.
+LOOK_AFTER_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +63,33 @@ async def database_access(settings: Settings, *, migrating: bool = True) -> Asyn
         yield DatabaseAccess(DatabaseUrls(url, url, url), *roles)
         return
     server = await asyncio.to_thread(EmbeddedPostgres.start, settings.data_dir)
+    nurse = asyncio.create_task(_keep_alive(server), name="embedded-postgres")
     try:
         if migrating:
             await migrate(server.urls.owner)
         yield DatabaseAccess(server.urls)
     finally:
+        nurse.cancel()
+        await asyncio.wait([nurse])
         # Shielded by the thread: a second Ctrl-C must not leave half a shutdown.
         await asyncio.to_thread(server.stop)
+
+
+async def _keep_alive(server: EmbeddedPostgres) -> None:
+    """Start the embedded server again whenever it dies: of a kill, or for want of memory."""
+    outage = Outage("Starting the embedded PostgreSQL again")
+    while True:
+        await asyncio.sleep(LOOK_AFTER_S)
+        if not await asyncio.to_thread(server.is_dead):
+            continue
+        log.error("The embedded PostgreSQL has died; starting it again")
+        try:
+            await asyncio.to_thread(server.revive)
+        except ConfigurationError as error:
+            await asyncio.sleep(outage.goes_on(error))
+        else:
+            outage.is_over()
+            log.info("The embedded PostgreSQL runs again")
 
 
 async def refuse_to_bypass(database: Database) -> None:

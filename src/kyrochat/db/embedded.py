@@ -67,6 +67,7 @@ class EmbeddedPostgres:
     urls: DatabaseUrls
     _place: _Place
     _use: FileLock
+    _durable: bool = True
 
     @classmethod
     def start(cls, data_dir: Path, *, durable: bool = True) -> "EmbeddedPostgres":
@@ -120,10 +121,31 @@ class EmbeddedPostgres:
                     server = bring_up(place.cluster, programs, server_lock, place.server_lock, durable=durable)
                 finally:
                     server_lock.release()
-            return cls(_urls(server, passwords), place, use)
+            return cls(_urls(server, passwords), place, use, durable)
         except BaseException:
             use.release()
             raise
+
+    def is_dead(self) -> bool:
+        """Whether the server has ended, although we still use it."""
+        if not self._use.is_held:
+            return False
+        if (lock := FileLock.try_acquire(self._place.server_lock)) is None:
+            return False
+        lock.release()
+        return True
+
+    def revive(self) -> None:
+        """Start the server again after it died; does nothing when it runs. Blocks as `start` does.
+
+        Raises:
+            ConfigurationError: it cannot be started, or not where its users look for it.
+        """
+        other = EmbeddedPostgres.start(self._place.data_dir, durable=self._durable)
+        # Ours is still held, so this share is not the last one.
+        other.stop()
+        if other.urls != self.urls:
+            raise ConfigurationError("The database was started again in another place. Restart this process.")
 
     def stop(self) -> None:
         """Give up this share; the last one stops the server. Further calls do nothing.

@@ -95,10 +95,11 @@ def bring_up(cluster: Path, programs: Programs, server_lock: FileLock, lock_path
     Raises:
         ConfigurationError: it ended, or took longer than `START_TIMEOUT_S`.
     """
-    _remove_socket_dir(configured_socket_dir(cluster))
+    last_socket_dir = configured_socket_dir(cluster)
+    _remove_socket_dir(last_socket_dir)
     # PostgreSQL would take a reused process id for a running server. The lock says that there is none.
     (cluster / "postmaster.pid").unlink(missing_ok=True)
-    socket_dir = _new_socket_dir(programs.owner)
+    socket_dir = _new_socket_dir(programs.owner, last_socket_dir)
     # Written before it is made: when we are killed in between, the next start knows what to remove.
     write_configuration(cluster, socket_dir=socket_dir, durable=durable, owner=programs.owner)
     socket_dir.mkdir(mode=0o700)
@@ -184,8 +185,13 @@ def _read(cluster: Path) -> Server | None:
         return None  # it is being written
 
 
-def _new_socket_dir(owner: tuple[int, int] | None) -> Path:
-    """Return a short path that nothing has yet, which `owner` can reach: the data directory's may be too long."""
+def _new_socket_dir(owner: tuple[int, int] | None, last: Path) -> Path:
+    """Return a short path that nothing has yet, which `owner` can reach: the data directory's may be too long.
+
+    The `last` one if it is free, so that the users of a server that died find the next one where it was.
+    """
+    if last.name.startswith(_SOCKET_DIR_PREFIX) and last.parent.is_dir() and not last.exists():
+        return last
     for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - the name is random, and made anew
         plain = len(str(parent)) <= _MAX_PARENT_CHARS and _PLAIN_PATH.fullmatch(str(parent))
         if plain and (owner is None or _others_may_enter(parent)):

@@ -1,5 +1,6 @@
 """Users come, leave and are killed at any moment; the server follows and loses nothing."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -53,6 +54,40 @@ async def test_committed_rows_survive_when_every_process_is_killed(data_dir: Pat
             assert postmaster_of(data_dir) not in (killed, bystander.pid)
 
         assert bystander.poll() is None, "an innocent process was ended"
+
+
+async def test_a_server_that_dies_is_revived_where_it_was_and_its_rows_are_there(data_dir: Path) -> None:
+    postgres = EmbeddedPostgres.start(data_dir)
+    try:
+        await rows(postgres.urls.owner, "CREATE TABLE dying (said text)", "INSERT INTO dying VALUES ('kept')")
+        assert not postgres.is_dead()
+        for _ in range(2):
+            os.kill(postmaster_of(data_dir), signal.SIGKILL)
+            until(postgres.is_dead)
+            postgres.revive()
+
+            assert not postgres.is_dead()
+            assert await rows(postgres.urls.owner, "SELECT said FROM dying") == [("kept",)]
+        last = postmaster_of(data_dir)
+    finally:
+        postgres.stop()
+    assert not is_alive(last)
+    assert not postgres.is_dead()
+
+
+async def test_two_users_who_notice_at_once_start_one_server(data_dir: Path) -> None:
+    one, other = EmbeddedPostgres.start(data_dir), EmbeddedPostgres.start(data_dir)
+    try:
+        os.kill(postmaster_of(data_dir), signal.SIGKILL)
+        until(one.is_dead)
+
+        await asyncio.gather(asyncio.to_thread(one.revive), asyncio.to_thread(other.revive))
+
+        assert one.urls == other.urls
+        assert await rows(other.urls.app, "SELECT 1") == [(1,)]
+    finally:
+        one.stop()
+        other.stop()
 
 
 @contextmanager
