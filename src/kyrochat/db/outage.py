@@ -39,7 +39,10 @@ def is_outage(error: BaseException) -> bool:
     """Say whether the error came from a database that cannot be reached, or is starting, stopping or full."""
     if isinstance(error, exc.DBAPIError):
         state = getattr(error.orig, "sqlstate", None) or ""
-        return error.connection_invalidated or isinstance(error, exc.InterfaceError) or state.startswith(_AWAY)
+        # Without a state it is asyncpg's own: the connection broke in the middle of an answer.
+        is_cut = isinstance(error, exc.InternalError) and not state
+        is_gone = error.connection_invalidated or isinstance(error, exc.InterfaceError)
+        return is_cut or is_gone or state.startswith(_AWAY)
     # While connecting, asyncpg's own errors arrive unwrapped; a full pool is SQLAlchemy's TimeoutError.
     state = getattr(error, "sqlstate", None) or ""
     return isinstance(error, OSError | TimeoutError | exc.TimeoutError) or state.startswith(_AWAY)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kyrochat.db.changes import JOBS_TOPIC, POLL_S, Bell, Changes
-from kyrochat.db.outage import Outage
+from kyrochat.db.outage import Outage, is_outage
 from kyrochat.errors import KyroError
 from kyrochat.jobs.queue import (
     ClaimedJob,
@@ -134,6 +134,10 @@ class Worker:
         except KyroError as error:
             await self._fail(job, error.message, backoff_s)
         except Exception as error:
+            if is_outage(error):
+                log.warning("Job %s (%s), attempt %d: %s, an outage", *_name(job), type(error).__name__)
+                await self._fail(job, "The database or the store of files was not available.", backoff_s)
+                return
             log.error("Job %s (%s), attempt %d: %s at %s", *_name(job), type(error).__name__, _origin(error))
             await self._fail(job, f"An unexpected failure ({type(error).__name__}).", backoff_s)
         else:
