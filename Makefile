@@ -48,6 +48,8 @@ schema: $(STAMP)  ## Write schema.graphql anew
 	$(BIN)/kyrochat schema > schema.graphql
 
 bench: $(STAMP)  ## Measure speed and retrieval quality against baselines
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/bench.txt
 	$(BIN)/python -m benchmarks
 
 lock: $(STAMP)  ## Pin all dependencies anew, with hashes
@@ -58,6 +60,8 @@ lock: $(STAMP)  ## Pin all dependencies anew, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --custom-compile-command "make lock" --group browser -c requirements/dev.txt \
 		-o requirements/browser.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --custom-compile-command "make lock" --group bench -o requirements/bench.txt
 
 clean:  ## Remove what make made (your data directory stays)
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

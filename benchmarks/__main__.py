@@ -3,11 +3,12 @@
 import asyncio
 import sys
 
-from benchmarks import guard, jobs, retrieval
+from benchmarks import guard, ingestion, jobs, retrieval
 
 if __name__ == "__main__":
     guard.main()
     asyncio.run(jobs.main())
+    asyncio.run(ingestion.main())
     if sys.argv[1:]:
         retrieval.main(sys.argv[1:])
     else:
