@@ -118,6 +118,7 @@ async def running(
                 workspaces=accounts.workspaces,
                 members=accounts.members,
                 api_keys=accounts.api_keys,
+                audit=accounts.audit,
                 principals=accounts.principals,
                 presences=presences,
                 bots=BotService(database, changes),

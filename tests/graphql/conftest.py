@@ -33,9 +33,15 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Ser
 
 
 @pytest.fixture(scope="session")
-async def visitor(server: Server) -> AsyncGenerator[GraphQLClient, None]:
+async def administrator(server: Server) -> AsyncGenerator[GraphQLClient, None]:
+    """Whoever came first: he administers the server, and sees more than others do."""
     async with visiting(server.graphql_url) as client:
-        yield client
+        yield await register(client)
+
+
+@pytest.fixture(scope="session")
+async def visitor(administrator: GraphQLClient) -> GraphQLClient:
+    return administrator.nobody()
 
 
 @pytest.fixture
@@ -69,11 +75,13 @@ async def settled(visitor: GraphQLClient) -> Owner:
     me = await user.run("{ me { id } }")
     key = await user.run(CREATE_KEY)
     sessions = await user.run("{ sessions { nodes { id } } }")
+    entries = await user.run("{ auditLog(first: 1) { nodes { id } } }")
     ids = {
         "User": me["id"],
         "ActiveSession": sessions["nodes"][0]["id"],
         "Workspace": workspaces["nodes"][0]["id"],
         "ApiKey": key["apiKey"]["id"],
+        "AuditEntry": entries["nodes"][0]["id"],
         "Bot": bot_id,
         "Document": document["id"],
         "Conversation": conversation_id,

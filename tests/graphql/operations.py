@@ -54,6 +54,8 @@ KINDS = {
     "workspaceId": "Workspace",
     "userId": "User",
     "endSession.id": "ActiveSession",
+    "actorId": "User",
+    "objectId": "Bot",
     "documentId": "Document",
     "conversationId": "Conversation",
     "messageId": "Message",

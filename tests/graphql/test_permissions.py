@@ -126,6 +126,7 @@ def test_every_object_with_an_id_has_its_place() -> None:
         ("ActiveSession", "Query.sessions"),
         ("Workspace", "Query.workspaces"),
         ("ApiKey", "Query.apiKeys"),
+        ("AuditEntry", "Query.auditLog"),
         ("Bot", "Query.bot"),
         ("Document", "Query.document"),
         ("Conversation", "Query.conversation"),

@@ -37,6 +37,7 @@ BOUNDED = {
     "Query.nodes",
     "IngestionProgress.documents",
     "InvalidInputProblem.issues",
+    "AuditEntry.details",
 }
 
 

@@ -63,10 +63,12 @@ def record(
 
     `by` is who did it; of somebody who is not signed in, his client, and `actor_id` if that is known. `of` is the
     GraphQL type and the row's id of the object. `details` hold roles, scopes and the names of changed fields: never a
-    secret, an e-mail address, or words of a document, a question or a bot.
+    secret, an e-mail address, or words of a document, a question or a bot. Visitors of a web page with a key have no
+    account whose deletion would empty their addresses, so these are left out.
     """
     client = by if isinstance(by, Client) else by.client
     object_type, object_id = of or (None, None)
+    is_visitor = isinstance(by, Viewer) and by.key is not None and by.key.is_public
     session.add(
         AuditEntry(
             id=new_id(),
@@ -77,7 +79,7 @@ def record(
             subject_id=subject_id,
             object_type=object_type,
             object_id=object_id,
-            address=client.address[:MAX_ADDRESS_CHARS] or None,
+            address=None if is_visitor else client.address[:MAX_ADDRESS_CHARS] or None,
             details=dict(details or {}),
         )
     )

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from kyrochat.accounts.administration import Administration
 from kyrochat.accounts.api_keys import ApiKeyService
+from kyrochat.accounts.audit_reading import AuditReader
 from kyrochat.accounts.credentials import CredentialService
 from kyrochat.accounts.mail import Outbox
 from kyrochat.accounts.members import MemberService
@@ -41,6 +42,7 @@ class Accounts:
     workspaces: WorkspaceService
     members: MemberService
     api_keys: ApiKeyService
+    audit: AuditReader
     principals: Principals
 
 
@@ -80,6 +82,7 @@ async def open_accounts(
             WorkspaceService(database, changes),
             MemberService(database, changes),
             ApiKeyService(database, changes),
+            AuditReader(database),
             Principals(database, tokens),
         )
 

@@ -12,6 +12,7 @@ from strawberry.dataloader import DataLoader
 
 from kyrochat.accounts.administration import Administration
 from kyrochat.accounts.api_keys import ApiKeyService
+from kyrochat.accounts.audit_reading import AuditReader
 from kyrochat.accounts.credentials import CredentialService
 from kyrochat.accounts.members import MemberService
 from kyrochat.accounts.presence import Presences
@@ -24,7 +25,7 @@ from kyrochat.accounts.viewer import NOWHERE, Client, Viewer
 from kyrochat.accounts.workspaces import WorkspaceService
 from kyrochat.bots.service import BotService
 from kyrochat.chat.service import ChatService
-from kyrochat.db.models import ApiKey, Bot, Citation, Conversation, Document, Message, User, Workspace
+from kyrochat.db.models import ApiKey, AuditEntry, Bot, Citation, Conversation, Document, Message, User, Workspace
 from kyrochat.db.states import WorkspaceRole
 from kyrochat.documents.service import DocumentService
 from kyrochat.errors import KyroError, Unauthenticated
@@ -46,6 +47,7 @@ class Services:
     credentials: CredentialService
     resets: PasswordResetService
     users: Administration
+    audit: AuditReader
     principals: Principals
     presences: Presences
     bots: BotService
@@ -137,6 +139,21 @@ class Context:
     def people(self) -> DataLoader[UUID, User | None]:
         """Whoever is named by a row that the viewer may see."""
         return _by_id(self.services.accounts.people)
+
+    @cached_property
+    def audit_entries(self) -> DataLoader[UUID, AuditEntry | None]:
+        """Entries of the audit log by id."""
+        return _by_id(lambda ids: self.services.audit.many(self.viewer, ids))
+
+    @cached_property
+    def key_names(self) -> DataLoader[tuple[UUID, UUID], str | None]:
+        """What API keys are called that entries of the audit log name, by workspace and key."""
+
+        async def load(keys: list[tuple[UUID, UUID]]) -> list[str | None]:
+            names = await self.services.audit.key_names(keys)
+            return [names.get(key_id) for _, key_id in keys]
+
+        return DataLoader(load_fn=load, cache=False)
 
     @cached_property
     def tokens_used_today(self) -> DataLoader[UUID, int]:

@@ -10,6 +10,7 @@ from kyrochat.errors import InvalidInput
 from kyrochat.graphql.accounts import AccountQuery, User
 from kyrochat.graphql.active_sessions import ActiveSession, ActiveSessionMutation, ActiveSessionQuery
 from kyrochat.graphql.api_keys import ApiKey, ApiKeyMutation, ApiKeyQuery
+from kyrochat.graphql.audit import AuditEntry, AuditQuery
 from kyrochat.graphql.bots import Bot, BotMutation, BotQuery
 from kyrochat.graphql.chat import ChatMutation, ChatQuery, ChatSubscription, Conversation, Message
 from kyrochat.graphql.context import Context, Info
@@ -90,6 +91,8 @@ async def _load(context: Context, global_id: str) -> Node | None:
             row = await context.workspaces.load(row_id)
         case "ApiKey":
             row = await context.api_keys.load(row_id)
+        case "AuditEntry":
+            row = await context.audit_entries.load(row_id)
         case "Bot":
             row = await context.bots.load(row_id)
         case "Document":
@@ -111,6 +114,7 @@ class Query(
     UserQuery,
     WorkspaceQuery,
     ApiKeyQuery,
+    AuditQuery,
     BotQuery,
     DocumentQuery,
     IngestionQuery,
@@ -151,7 +155,7 @@ def build_schema() -> KyroSchema:
         Query,
         Mutation,
         Subscription,
-        types=[User, ActiveSession, Workspace, ApiKey, Bot, Document, Conversation, Message],
+        types=[User, ActiveSession, Workspace, ApiKey, AuditEntry, Bot, Document, Conversation, Message],
         exception_handlers=EXCEPTION_HANDLERS,
         extensions=[CostGuard, KeyGuard],
     )

@@ -110,8 +110,10 @@ class AuditEntry(SQLModel, table=True):
         ForeignKeyConstraint(["actor_id"], ["users.id"], ondelete="SET NULL", name="audit_entries_actor_fkey"),
         ForeignKeyConstraint(["subject_id"], ["users.id"], ondelete="SET NULL", name="audit_entries_subject_fkey"),
         Index("audit_entries_workspace_id_id_idx", "workspace_id", "id"),
-        Index("audit_entries_actor_id_idx", "actor_id"),
-        Index("audit_entries_subject_id_idx", "subject_id"),
+        Index("audit_entries_actor_id_id_idx", "actor_id", "id"),
+        Index("audit_entries_subject_id_id_idx", "subject_id", "id"),
+        Index("audit_entries_object_id_id_idx", "object_id", "id"),
+        Index("audit_entries_act_id_idx", "act", "id"),
     )
 
     id: UUID = key()
