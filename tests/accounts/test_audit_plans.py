@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.dialects import postgresql
 from sqlmodel import col
 
 from kyrochat.accounts import audit_repository
@@ -77,7 +76,7 @@ async def test_each_way_to_read_takes_an_index(database: Database, urls: Databas
 async def plan(database: Database, workspace_id: UUID, wanted: Wanted, administers: bool) -> dict[str, Any]:
     """Return the executed plan of the query for the newest 21 entries, as PostgreSQL reports it."""
     query = audit_repository.entries(wanted).order_by(col(AuditEntry.id).desc()).limit(21)
-    compiled = query.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
+    compiled = query.compile(database.engine.sync_engine, compile_kwargs={"literal_binds": True})
     async with database.begin([] if administers else [workspace_id], administers=administers) as session:
         explained = await (await session.connection()).exec_driver_sql(
             f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {compiled}"

@@ -24,23 +24,28 @@ class Owner:
 
 
 @pytest.fixture(scope="session")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Server, None]:
-    async with serving(tmp_path_factory.mktemp("api") / "data") as server:
-        # The first one administers the server, and can do more than the others, whose tests these are.
-        async with visiting(server.graphql_url) as client:
-            await register(client)
-        yield server
+async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[tuple[Server, GraphQLClient], None]:
+    """The server, and the one who came first."""
+    async with (
+        serving(tmp_path_factory.mktemp("api") / "data") as server,
+        visiting(server.graphql_url) as client,
+    ):
+        yield server, await register(client)
 
 
 @pytest.fixture(scope="session")
-async def administrator(server: Server) -> AsyncGenerator[GraphQLClient, None]:
-    """Whoever came first: he administers the server, and sees more than others do."""
-    async with visiting(server.graphql_url) as client:
-        yield await register(client)
+def server(served: tuple[Server, GraphQLClient]) -> Server:
+    return served[0]
 
 
 @pytest.fixture(scope="session")
-async def visitor(administrator: GraphQLClient) -> GraphQLClient:
+def administrator(served: tuple[Server, GraphQLClient]) -> GraphQLClient:
+    """The first one administers the server, and can do more than the others, whose tests these are."""
+    return served[1]
+
+
+@pytest.fixture(scope="session")
+def visitor(administrator: GraphQLClient) -> GraphQLClient:
     return administrator.nobody()
 
 
