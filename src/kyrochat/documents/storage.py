@@ -1,7 +1,9 @@
 """The bytes of documents, in a directory or a bucket. What is stored is whole: refused uploads leave nothing."""
 
 import asyncio
+import errno
 import hashlib
+import logging
 import re
 import tempfile
 from collections.abc import AsyncIterator
@@ -13,12 +15,15 @@ from typing import BinaryIO
 import obstore
 from obstore.store import LocalStore, ObjectStore
 
-from kyrochat.errors import ConfigurationError, InvalidInput
+from kyrochat.errors import ConfigurationError, InvalidInput, Overloaded
 
 _KEY = re.compile(r"[0-9a-f-]{1,64}(/[0-9a-f-]{1,64}){0,7}")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BUFFER_BYTES = 1 << 20
 _PART_BYTES = 5 << 20  # the least that S3 takes as a part
 _PARTS_AT_ONCE = 2  # obstore's own 12 would hold 60 MiB per upload
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +47,19 @@ class FileStore:
 
         Raises:
             InvalidInput: at `file`, when there are more than `max_bytes`; nothing is stored then.
+            Overloaded: there is no room for them; nothing is stored then.
         """
-        _check(key)
+        try:
+            return await self._put(_check(key), chunks, max_bytes)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            log.warning("There is no room for files (%s)", errno.errorcode[error.errno or 0])
+            raise Overloaded(
+                "The server has no room for this file at the moment. Nothing was stored: try again later."
+            ) from error
+
+    async def _put(self, key: str, chunks: AsyncIterator[bytes], max_bytes: int) -> Stored:
         with tempfile.TemporaryDirectory(prefix="kyrochat-upload-", ignore_cleanup_errors=True) as directory:
             path = Path(directory) / "file"
             # Spooled first: a slow or dying client holds no request to the bucket open and leaves no parts
