@@ -37,6 +37,10 @@ class Doorbell:
     open_streams: int = 0
     closed_streams: int = 0
     ticks: int = 0
+    # Results of `big` that were made, and calls of `hang` that are under way.
+    made: int = 0
+    hanging: int = 0
+    cancelled: int = 0
 
 
 @dataclass
@@ -82,6 +86,16 @@ class Query:
         return text
 
     @strawberry.field
+    async def big(self, info: Info, size: int) -> str:
+        info.context.bell.made += 1
+        await asyncio.sleep(0)
+        return "x" * size
+
+    @strawberry.field
+    async def hang(self, info: Info) -> str:
+        return await _hang(info.context.bell)
+
+    @strawberry.field
     def fail(self, kind: str) -> str | None:
         raise FAILURES[kind]()
 
@@ -92,6 +106,18 @@ class Query:
     @strawberry.field
     def wrong_type(self) -> int:
         return "not a number " + SECRET  # type: ignore[return-value]
+
+
+async def _hang(bell: Doorbell) -> str:
+    bell.hanging += 1
+    try:
+        await asyncio.sleep(100)
+    except asyncio.CancelledError:
+        bell.cancelled += 1
+        raise
+    finally:
+        bell.hanging -= 1
+    return "awake"
 
 
 @strawberry.type
@@ -111,6 +137,10 @@ class Mutation:
     @strawberry.mutation
     def fail(self, kind: str) -> str | None:
         raise FAILURES[kind]()
+
+    @strawberry.mutation
+    async def hang(self, info: Info) -> str:
+        return await _hang(info.context.bell)
 
     @strawberry.mutation
     async def renew(self, info: Info, token: str) -> str | None:

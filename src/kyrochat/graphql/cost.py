@@ -66,6 +66,7 @@ class Cost:
     `input_values` are the values of input objects in the document, where long texts count as more. `unknown_names` are
     fields, arguments, fragments and (three times) types that do not exist, and `name_chars` is the longest name: errors
     repeat names, and suggest others. `nodes` is how many selections and values there are; each was visited once.
+    `texts` are leaves that take arguments, such as the excerpt of a document.
     """
 
     kind: OperationType | None
@@ -82,6 +83,13 @@ class Cost:
     unknown_names: int
     name_chars: int
     nodes: int
+    texts: int
+
+    @property
+    def weight(self) -> int:
+        """About how large the result is, in objects; a text of any length counts as many."""
+        started = 0 if self.kind is None else self.root_fields * ROOT_FIELD_POINTS[self.kind]
+        return max(self.points - started, SATURATED if self.texts else 0)
 
 
 def measure(
@@ -131,6 +139,7 @@ def measure(
         unknown_names=walk.unknown_names,
         name_chars=_longest_name(document),
         nodes=walk.nodes,
+        texts=walk.texts,
     )
 
 
@@ -160,6 +169,7 @@ class _Walk:
     input_values: int = 0
     unknown_names: int = 0
     nodes: int = 0
+    texts: int = 0
     _tallies: dict[str, _Tally] = field(default_factory=dict)
 
     def selections(self, selection_set: SelectionSetNode, parent: GraphQLNamedType | None, level: int) -> _Tally:
@@ -206,8 +216,9 @@ class _Walk:
         is_introspection = parent is not None and parent.name.startswith("__")
         own_depth = 0 if is_introspection else 1
         if node.selection_set is None:
-            is_query = node.name.value == "totalCount" or (definition is not None and bool(definition.args))
-            return _Tally(int(is_query), 0, own_depth)
+            takes_arguments = definition is not None and bool(definition.args)
+            self.texts += takes_arguments
+            return _Tally(int(takes_arguments or node.name.value == "totalCount"), 0, own_depth)
         output = get_named_type(definition.type) if definition else None
         inner = self.selections(node.selection_set, output, level + 1)
         depth = min(inner.depth + own_depth, SATURATED)

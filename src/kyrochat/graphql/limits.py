@@ -10,6 +10,7 @@ from strawberry.extensions import SchemaExtension
 from kyrochat.graphql.context import Context
 from kyrochat.graphql.cost import Cost, measure
 from kyrochat.graphql.list_sizes import SATURATED
+from kyrochat.graphql.transport.turns import current_turn
 
 QUERY_TOO_EXPENSIVE = "QUERY_TOO_EXPENSIVE"
 # What a refused document is charged: measuring it took its time, too.
@@ -122,11 +123,12 @@ class CostGuard(SchemaExtension):
                 raise breach.as_error()
         yield
 
-    async def _charge(self, points: int) -> None:
-        # The front door serves schemas with other contexts too; nobody pays there.
-        context = self.execution_context.context
-        if isinstance(context, Context):
-            self._remaining = await context.pay(points)
+    async def on_execute(self) -> AsyncIterator[None]:
+        """Wait for the turn, where operations take turns: on a socket."""
+        turn = current_turn.get()
+        if turn is not None and self._cost is not None and self._cost.kind is not OperationType.SUBSCRIPTION:
+            await turn.take(self._cost.weight)
+        yield
 
     def get_results(self) -> dict[str, Any]:
         """Return the cost. Events of subscriptions go without: it would be the same with each."""
@@ -134,3 +136,9 @@ class CostGuard(SchemaExtension):
             return {}
         left = {} if self._remaining is None else {"remaining": self._remaining}
         return {"cost": {"requested": self._cost.points, "maximum": self._limits.points, **left}}
+
+    async def _charge(self, points: int) -> None:
+        # The front door serves schemas with other contexts too; nobody pays there.
+        context = self.execution_context.context
+        if isinstance(context, Context):
+            self._remaining = await context.pay(points)

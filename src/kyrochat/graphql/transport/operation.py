@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isinf
 from typing import NoReturn
 
@@ -10,16 +10,23 @@ from kyrochat.graphql.transport.refusals import IllFormed, UnusableText
 
 # Deeper JSON than any input type has; a bound here spares every recursive reader after us.
 MAX_JSON_DEPTH = 64
+# Far more than any operation needs, whose lists end at 250 items: empty objects take thirty times their size in memory.
+MAX_JSON_VALUES = 5_000
+BYTES_PER_VALUE = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One GraphQL request as the client sent it, in its right shape, but not yet parsed or validated."""
+    """One GraphQL request as the client sent it, in its right shape, but not yet parsed or validated.
+
+    `held_bytes` is about how much memory it takes.
+    """
 
     query: str
     variables: dict[str, object] | None = None
     operation_name: str | None = None
     extensions: dict[str, object] | None = None
+    held_bytes: int = field(default=0, compare=False)
 
 
 def parse_json(text: str | bytes | bytearray) -> object:
@@ -62,15 +69,13 @@ def operation_from(parameters: object) -> Operation:
     name = parameters.get("operationName")
     if not isinstance(name, str | None):
         raise IllFormed("`operationName` must be a string or null.")
-    operation = Operation(
-        query, _object_or_none(parameters, "variables"), name, _object_or_none(parameters, "extensions")
-    )
+    variables, extensions = _object_or_none(parameters, "variables"), _object_or_none(parameters, "extensions")
     if not query.strip():
         raise UnusableText("`query` is empty.")
     if "\0" in query:
         raise UnusableText("`query` has a NUL character.")
-    _refuse_lone_surrogates(parameters)
-    return operation
+    held_bytes = _checked_bytes(parameters)
+    return Operation(query, variables, name, extensions, held_bytes)
 
 
 def _object_or_none(parameters: Mapping[str, object], name: str) -> dict[str, object] | None:
@@ -100,18 +105,25 @@ def _refuse_depth(value: object) -> None:
     raise IllFormed(f"The JSON is nested more than {MAX_JSON_DEPTH} levels deep.")
 
 
-def _refuse_lone_surrogates(value: object) -> None:
-    remaining = [value]
+def _checked_bytes(value: object) -> int:
+    """Return about how many bytes a JSON value takes, after a look at each string and name in it."""
+    values, chars, remaining = 0, 0, [value]
     while remaining:
+        values += 1
         current = remaining.pop()
         if isinstance(current, str):
             _refuse_lone_surrogate(current)
+            chars += len(current)
         elif isinstance(current, dict):
             for name in current:
                 _refuse_lone_surrogate(name)
+                chars += len(name)
             remaining.extend(current.values())
         elif isinstance(current, list):
             remaining.extend(current)
+        if values + len(remaining) > MAX_JSON_VALUES:
+            raise IllFormed(f"The JSON has more than {MAX_JSON_VALUES:,} values.")
+    return chars + values * BYTES_PER_VALUE
 
 
 def _refuse_lone_surrogate(text: str) -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import assert_never
 
@@ -13,10 +13,10 @@ from strawberry.types import ExecutionResult
 
 from kyrochat.errors import InvalidCredentials, KyroError, RateLimited, Unauthenticated
 from kyrochat.graphql.transport.grants import Grant, GrantEnd, OnConnect, Params, Renew, follow, renewed
-from kyrochat.graphql.transport.masking import is_request_error, new_request_id, present_exception, present_result
+from kyrochat.graphql.transport.masking import new_request_id, present_exception
 from kyrochat.graphql.transport.operation import Operation
 from kyrochat.graphql.transport.origins import Origins
-from kyrochat.graphql.transport.refusals import RequestRefused, UnusableText, encode_json
+from kyrochat.graphql.transport.outbox import Outbox
 from kyrochat.graphql.transport.socket_messages import (
     Complete,
     ConnectionInit,
@@ -26,12 +26,12 @@ from kyrochat.graphql.transport.socket_messages import (
     Subscribe,
     parse_message,
 )
+from kyrochat.graphql.transport.socket_operations import SocketOperations
 from kyrochat.graphql.transport.socket_places import SocketPlaces
 
 logger = logging.getLogger("kyrochat.graphql")
 
 SUBPROTOCOL = "graphql-transport-ws"
-MAX_CLOSE_REASON_BYTES = 123
 
 # Starts an operation in a fresh context, and returns its results.
 StartOperation = Callable[[WebSocket, Params, Renew, Operation], Awaitable[AsyncGenerator[ExecutionResult, None]]]
@@ -45,6 +45,7 @@ class SocketLimits:
     """
 
     max_operations: int = 20
+    max_held_bytes: int = 1024 * 1024
     max_per_holder: int = 100
     init_timeout_s: float = 10.0
     ping_interval_s: float = 20.0
@@ -90,10 +91,8 @@ class SocketSession:
         self._grant = Grant()
         self._place: str | None = None
         self._acknowledged = False
-        self._closed = False
-        self._operations: dict[str, asyncio.Task[None]] = {}
-        # Also those that were told to stop, and still clean up.
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._outbox = Outbox(socket)
+        self._operations = SocketOperations(self._outbox, door.limits.max_operations, door.limits.max_held_bytes)
         self._clocks: list[asyncio.Task[None]] = []
         self._life: asyncio.Task[GrantEnd] | None = None
 
@@ -106,17 +105,19 @@ class SocketSession:
         except ProtocolViolation as violation:
             await self._close(violation.code, violation.reason)
         finally:
-            self._closed = True
-            leftovers = [*self._clocks, *self._tasks, *([self._life] if self._life else [])]
-            for task in leftovers:
+            self._outbox.is_closed = True
+            clocks = [*self._clocks, *([self._life] if self._life else [])]
+            for task in clocks:
                 task.cancel()
-            await asyncio.gather(*leftovers, return_exceptions=True)
+            await asyncio.gather(*clocks, *self._operations.cancel(), return_exceptions=True)
             if self._place is not None:
                 self._door.places.give_back(self._place)
 
     async def _receive(self) -> str | None:
         """Return the next text frame, or None when the socket is closed."""
-        if self._closed:
+        # Who does not read is not listened to: what is asked for next would only wait.
+        await self._outbox.drained()
+        if self._outbox.is_closed:
             return None
         frame = await self._socket.receive()
         if frame["type"] == "websocket.disconnect":
@@ -134,11 +135,9 @@ class SocketSession:
             case Subscribe():
                 await self._subscribe(message)
             case Complete():
-                # Not awaited: one operation that is slow to stop must not hold up the others.
-                if task := self._operations.pop(message.id, None):
-                    task.cancel()
+                self._operations.complete(message.id)
             case Ping():
-                await self._send("pong", payload=message.payload)
+                await self._outbox.send("pong", payload=message.payload)
             case Pong():
                 pass
             case _:
@@ -164,7 +163,7 @@ class SocketSession:
             raise ProtocolViolation(4500, "Internal server error") from None
         self._take_place(grant)
         self._follow(grant)
-        await self._send("connection_ack")
+        await self._outbox.send("connection_ack")
         self._acknowledged = True
         self._clocks.append(asyncio.create_task(self._ping()))
 
@@ -189,7 +188,7 @@ class SocketSession:
             self._clocks.append(asyncio.create_task(self._close(end.code, end.reason)))
 
     async def _warn(self, left_s: float) -> None:
-        await self._send("ping", payload={"accessTokenExpiresInSeconds": ceil(left_s)})
+        await self._outbox.send("ping", payload={"accessTokenExpiresInSeconds": ceil(left_s)})
 
     async def renew(self, params: Params) -> Grant:
         """Go on with new credentials of the same holder; operations that run are not touched.
@@ -210,68 +209,12 @@ class SocketSession:
     async def _subscribe(self, message: Subscribe) -> None:
         if not self._acknowledged or self._params is None:
             raise ProtocolViolation(4401, "Unauthorized")
-        if message.id in self._operations:
-            raise ProtocolViolation(4409, f"Subscriber for {message.id} already exists")
-        if isinstance(message.operation, UnusableText):
-            await self._send("error", message.id, [message.operation.as_error()])
-            return
-        limit = self._limits.max_operations
-        if len(self._operations) >= limit or len(self._tasks) >= 2 * limit:
-            refused = RequestRefused(429, "RATE_LIMITED", f"A socket holds at most {limit} operations at a time.")
-            await self._send("error", message.id, [refused.as_error()])
-            return
-        task = asyncio.create_task(self._operate(message.id, message.operation, self._params))
-        self._operations[message.id] = task
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _operate(self, id_: str, operation: Operation, params: Params) -> None:
-        request_id = new_request_id()
-        try:
-            results = await self._door.start(self._socket, params, self.renew, operation)
-            async with aclosing(results):
-                is_first = True
-                async for result in results:
-                    payload = present_result(result, request_id)
-                    if is_first and is_request_error(result):
-                        await self._finish("error", id_, payload["errors"])
-                        return
-                    await self._send("next", id_, payload)
-                    is_first = False
-            await self._finish("complete", id_)
-        except Exception as error:
-            await self._finish("error", id_, [present_exception(error, request_id)])
-
-    async def _finish(self, kind: str, id_: str, payload: object = None) -> None:
-        # Forgotten first: the client may use the id again as soon as it has the message.
-        self._operations.pop(id_, None)
-        await self._send(kind, id_, payload)
-
-    async def _send(self, kind: str, id_: str | None = None, payload: object = None) -> None:
-        if self._closed:
-            return
-        message: dict[str, object] = {"type": kind}
-        if id_ is not None:
-            message["id"] = id_
-        if payload is not None:
-            message["payload"] = payload
-        try:
-            await self._socket.send_text(encode_json(message))
-        except WebSocketDisconnect:
-            # The client is gone: the frame that says so is on its way to `_receive`.
-            self._closed = True
+        await self._operations.begin(message, partial(self._door.start, self._socket, self._params, self.renew))
 
     async def _close(self, code: int, reason: str) -> None:
-        if self._closed:
-            return
-        self._closed = True
         # A task that waits to send would otherwise find the socket closed under its feet.
-        for task in self._tasks:
-            task.cancel()
-        reason = reason.encode(errors="replace")[:MAX_CLOSE_REASON_BYTES].decode(errors="ignore")
-        # The client may have closed first.
-        with suppress(WebSocketDisconnect, RuntimeError):
-            await self._socket.close(code, reason)
+        self._operations.cancel()
+        await self._outbox.close(code, reason)
 
     async def _close_without_init(self) -> None:
         await asyncio.sleep(self._limits.init_timeout_s)
@@ -280,4 +223,4 @@ class SocketSession:
     async def _ping(self) -> None:
         while True:
             await asyncio.sleep(self._limits.ping_interval_s)
-            await self._send("ping")
+            await self._outbox.send("ping")
