@@ -22,8 +22,8 @@ class QueryLimits:
     """The most that an operation or its document may have of each measure of `Cost`.
 
     A bot with 20 documents and 20 conversations of 10 messages each, with their citations and the cited documents, is
-    2,266 points and 8 fields deep; with edges, 2,506 and 10. Introspection as GraphiQL asks for it is 1,685, eleven for each type.
-    The limits of the document keep the worst one that passes at about 50 ms of validation.
+    2,266 points and 8 fields deep; with edges, 2,506 and 10. Introspection as GraphiQL asks for it is 1,685, eleven for
+    each type. The limits of the document keep the worst one that passes at about 50 ms of validation.
     """
 
     points: int = 5_000
