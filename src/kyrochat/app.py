@@ -119,6 +119,7 @@ async def running(
                 members=accounts.members,
                 api_keys=accounts.api_keys,
                 audit=accounts.audit,
+                invitations=accounts.invitations,
                 principals=accounts.principals,
                 presences=presences,
                 bots=BotService(database, changes),

@@ -70,6 +70,8 @@ async def serve(settings: Settings) -> None:
     """
     started_at = time.monotonic()
     listener = _listen(settings)
+    # Links name the port that was picked.
+    settings = settings.model_copy(update={"port": listener.getsockname()[1]})
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(listener.close)
         # The database starts while Python imports the rest.

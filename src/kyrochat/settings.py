@@ -76,7 +76,8 @@ class Settings(BaseSettings):
         description="The key before a rotation, still believed. Empty: `secret.key.previous`, if it is there.",
     )
     registration: Registration = Field(
-        default=Registration.OPEN, description="open: everybody; invite and closed: only the first one, who is admin."
+        default=Registration.OPEN,
+        description="Who may make an account: open, everybody; invite, who is invited; closed, nobody but the first.",
     )
     public_url: str | None = Field(
         default=None, description="Where people reach the server, for links: https://chat.example.com."

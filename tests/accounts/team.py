@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import select
 
+from kyrochat.accounts.invitations import InvitationService
 from kyrochat.accounts.members import MemberService
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.accounts.workspaces import WorkspaceService
@@ -31,6 +32,10 @@ class Team:
     @property
     def members(self) -> MemberService:
         return MemberService(self.database, self.changes)
+
+    @property
+    def invitations(self) -> InvitationService:
+        return InvitationService(self.database, self.changes, "https://chat.example.com")
 
     async def person(self, name: str) -> Viewer:
         return await make_viewer(self.database, f"{name}@example.com")

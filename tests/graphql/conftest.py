@@ -12,6 +12,8 @@ from tests.server_process import Server, serving
 CREATE_KEY = """mutation {
   createApiKey(input: {name: "Test", scopes: [READ]}) { ... on ApiKeyCreated { apiKey { id } } }
 }"""
+INVITE = """mutation ($id: ID!) { createInvitation(input: {workspaceId: $id}) {
+  ... on InvitationCreated { invitation { id } } } }"""
 NOTE = "The tower clock is wound on Mondays. The keys hang behind the counter."
 
 
@@ -79,12 +81,15 @@ async def settled(visitor: GraphQLClient) -> Owner:
     workspaces = await user.run("{ workspaces { nodes { id } } }")
     me = await user.run("{ me { id } }")
     key = await user.run(CREATE_KEY)
+    workspace_id = workspaces["nodes"][0]["id"]
+    invited = await user.run(INVITE, id=workspace_id)
     sessions = await user.run("{ sessions { nodes { id } } }")
     entries = await user.run("{ auditLog(first: 1) { nodes { id } } }")
     ids = {
         "User": me["id"],
         "ActiveSession": sessions["nodes"][0]["id"],
-        "Workspace": workspaces["nodes"][0]["id"],
+        "Workspace": workspace_id,
+        "Invitation": invited["invitation"]["id"],
         "ApiKey": key["apiKey"]["id"],
         "AuditEntry": entries["nodes"][0]["id"],
         "Bot": bot_id,

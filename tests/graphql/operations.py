@@ -34,6 +34,7 @@ KINDS = {
     "workspace.id": "Workspace",
     "updateWorkspace.input.id": "Workspace",
     "deleteWorkspace.id": "Workspace",
+    "revokeInvitation.id": "Invitation",
     "bot.id": "Bot",
     "updateBot.input.id": "Bot",
     "deleteBot.id": "Bot",

@@ -7,7 +7,16 @@ from tests.graphql.operations import Operation, operations
 from tests.graphql.sending import codes, send
 from tests.graphql_client import GraphQLClient, Refused, register
 
-PUBLIC = {"serverInfo", "register", "login", "refreshSession", "requestPasswordReset", "resetPassword", "refreshSocket"}
+PUBLIC = {
+    "serverInfo",
+    "invitation",
+    "register",
+    "login",
+    "refreshSession",
+    "requestPasswordReset",
+    "resetPassword",
+    "refreshSocket",
+}
 PRIVATE = [operation for operation in operations() if operation.name not in PUBLIC]
 LEAST = [operation for operation in operations(required_only=True) if operation.name not in PUBLIC]
 pytestmark = pytest.mark.usefixtures("no_faults")

@@ -156,7 +156,14 @@ def test_objects_with_an_id_are_nodes() -> None:
         and "id" in named.fields
         and "Node" not in {interface.name for interface in named.interfaces}
     }
-    assert without == {"DeletedBot", "DeletedConversation", "DeletedWorkspace", "LeftWorkspace", "EndedSession"}
+    assert without == {
+        "DeletedBot",
+        "DeletedConversation",
+        "DeletedWorkspace",
+        "LeftWorkspace",
+        "RevokedInvitation",
+        "EndedSession",
+    }
 
 
 def test_problems_all_implement_the_interface() -> None:

@@ -9,6 +9,7 @@ from kyrochat.accounts.administration import Administration
 from kyrochat.accounts.api_keys import ApiKeyService
 from kyrochat.accounts.audit_reading import AuditReader
 from kyrochat.accounts.credentials import CredentialService
+from kyrochat.accounts.invitations import InvitationService
 from kyrochat.accounts.mail import Outbox
 from kyrochat.accounts.members import MemberService
 from kyrochat.accounts.passwords import Passwords
@@ -43,6 +44,7 @@ class Accounts:
     members: MemberService
     api_keys: ApiKeyService
     audit: AuditReader
+    invitations: InvitationService
     principals: Principals
 
 
@@ -83,6 +85,7 @@ async def open_accounts(
             MemberService(database, changes),
             ApiKeyService(database, changes),
             AuditReader(database),
+            InvitationService(database, changes, settings.base_url),
             Principals(database, tokens),
         )
 

@@ -26,12 +26,6 @@ async def lock(session: AsyncSession, workspace_id: UUID) -> Workspace | None:
     return (await session.exec(query)).one_or_none()
 
 
-async def lock_user(session: AsyncSession, user_id: UUID) -> User | None:
-    """Return the user, locked."""
-    query = select(User).where(User.id == user_id).with_for_update(key_share=True)
-    return (await session.exec(query)).one_or_none()
-
-
 async def member(session: AsyncSession, workspace_id: UUID, user_id: UUID) -> WorkspaceMember | None:
     """Return the membership as it is now, or None."""
     query = select(WorkspaceMember).where(

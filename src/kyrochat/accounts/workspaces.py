@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from kyrochat.accounts import repository as accounts
 from kyrochat.accounts import workspace_repository as repository
 from kyrochat.accounts.audit import AuditAct, record
 from kyrochat.accounts.permissions import Act
@@ -54,7 +55,7 @@ class WorkspaceService:
         workspace = Workspace(name=_checked(name))
         async with self.database.begin() as session:
             # Locked, so that ten at once are counted one after the other.
-            await repository.lock_user(session, viewer.user_id)
+            await accounts.lock_user(session, viewer.user_id, to_change=True)
             if await repository.owned_count(session, viewer.user_id) >= MAX_OWNED:
                 raise QuotaExceeded(f"You own {MAX_OWNED} workspaces, the most that one person may. Delete one first.")
             session.add(workspace)

@@ -14,6 +14,7 @@ from kyrochat.accounts.administration import Administration
 from kyrochat.accounts.api_keys import ApiKeyService
 from kyrochat.accounts.audit_reading import AuditReader
 from kyrochat.accounts.credentials import CredentialService
+from kyrochat.accounts.invitations import InvitationService
 from kyrochat.accounts.members import MemberService
 from kyrochat.accounts.presence import Presences
 from kyrochat.accounts.principals import Principals
@@ -44,6 +45,7 @@ class Services:
     workspaces: WorkspaceService
     members: MemberService
     api_keys: ApiKeyService
+    invitations: InvitationService
     credentials: CredentialService
     resets: PasswordResetService
     users: Administration

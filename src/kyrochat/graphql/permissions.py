@@ -54,6 +54,8 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Query.workspace": Act.SEE_WORKSPACE,
     "Query.apiKeys": Act.MANAGE_KEYS,
     "Query.auditLog": Act.READ_AUDIT_LOG,
+    "Query.invitation": Who.ANYBODY,
+    "Query.siteInvitations": Who.ADMINISTRATOR,
     "Query.bot": Act.SEE_BOTS,
     "Query.bots": Act.SEE_BOTS,
     "Query.document": Act.READ_DOCUMENTS,
@@ -84,6 +86,9 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Mutation.setUserDisabled": Who.ADMINISTRATOR,
     "Mutation.setUserAdmin": Who.ADMINISTRATOR,
     "Mutation.createPasswordResetLink": Who.ADMINISTRATOR,
+    "Mutation.createInvitation": Act.MANAGE_MEMBERS,
+    "Mutation.revokeInvitation": Act.MANAGE_MEMBERS,
+    "Mutation.acceptInvitation": Who.PERSON,
     "Mutation.createBot": Act.MANAGE_BOTS,
     "Mutation.updateBot": Act.MANAGE_BOTS,
     "Mutation.deleteBot": Act.MANAGE_BOTS,
@@ -111,6 +116,7 @@ NODES: Mapping[str, Permission] = {
     "Workspace": Act.SEE_WORKSPACE,
     "ApiKey": Who.PERSON,
     "AuditEntry": Act.READ_AUDIT_LOG,
+    "Invitation": Who.PERSON,
     "Bot": Act.SEE_BOTS,
     "Document": Act.READ_DOCUMENTS,
     "Conversation": Act.CHAT,
@@ -126,6 +132,7 @@ TYPES: Mapping[str, frozenset[ApiKeyScope]] = {
     "ActiveSession": _NONE,
     "Person": Act.SEE_MEMBERS.scopes,
     "Member": Act.SEE_MEMBERS.scopes,
+    "Invitation": Act.MANAGE_MEMBERS.scopes,
     "Workspace": Act.SEE_WORKSPACE.scopes,
     "ApiKey": Act.MANAGE_KEYS.scopes,
     "AuditEntry": Act.READ_AUDIT_LOG.scopes,
@@ -139,6 +146,7 @@ TYPES: Mapping[str, frozenset[ApiKeyScope]] = {
 # Fields that take something else than their type does.
 FIELDS: Mapping[str, frozenset[ApiKeyScope]] = {
     "Workspace.members": Act.SEE_MEMBERS.scopes,
+    "Workspace.invitations": Act.MANAGE_MEMBERS.scopes,
     # Addresses are for people who must know whom they let in, and with whom they deal.
     "Member.email": _NONE,
     "Person.email": _NONE,

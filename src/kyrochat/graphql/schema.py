@@ -18,6 +18,8 @@ from kyrochat.graphql.credentials import CredentialMutation
 from kyrochat.graphql.documents import Document, DocumentMutation, DocumentQuery, DocumentSubscription
 from kyrochat.graphql.ids import NOBODYS_ID, split_id
 from kyrochat.graphql.ingestion import IngestionMutation, IngestionQuery, IngestionSubscription
+from kyrochat.graphql.invitation_mutations import InvitationMutation
+from kyrochat.graphql.invitations import Invitation, InvitationQuery
 from kyrochat.graphql.limits import CostGuard
 from kyrochat.graphql.members import MemberMutation
 from kyrochat.graphql.node import Node
@@ -89,6 +91,8 @@ async def _load(context: Context, global_id: str) -> Node | None:
             row = await context.services.sessions.find(viewer, row_id)
         case "Workspace":
             row = await context.workspaces.load(row_id)
+        case "Invitation":
+            row = await context.services.invitations.get(viewer, row_id)
         case "ApiKey":
             row = await context.api_keys.load(row_id)
         case "AuditEntry":
@@ -106,7 +110,7 @@ async def _load(context: Context, global_id: str) -> Node | None:
     return None if row is None else cast(Node, translate(row, context))
 
 
-@strawberry.type(description="What can be read. All but `serverInfo` needs a sign-in.")
+@strawberry.type(description="What can be read. All but `serverInfo` and `invitation` needs a sign-in.")
 class Query(
     NodeQuery,
     AccountQuery,
@@ -115,6 +119,7 @@ class Query(
     WorkspaceQuery,
     ApiKeyQuery,
     AuditQuery,
+    InvitationQuery,
     BotQuery,
     DocumentQuery,
     IngestionQuery,
@@ -133,6 +138,7 @@ class Mutation(
     WorkspaceMutation,
     MemberMutation,
     ApiKeyMutation,
+    InvitationMutation,
     ActiveSessionMutation,
     CredentialMutation,
     UserMutation,
@@ -155,7 +161,7 @@ def build_schema() -> KyroSchema:
         Query,
         Mutation,
         Subscription,
-        types=[User, ActiveSession, Workspace, ApiKey, AuditEntry, Bot, Document, Conversation, Message],
+        types=[User, ActiveSession, Workspace, ApiKey, AuditEntry, Bot, Document, Conversation, Message, Invitation],
         exception_handlers=EXCEPTION_HANDLERS,
         extensions=[CostGuard, KeyGuard],
     )

@@ -44,13 +44,20 @@ class Session:
 class RegisterInput:
     """For `register`."""
 
-    email: str = strawberry.field(description="Signs in; not shown to others.")
+    email: str = strawberry.field(
+        description="Signs in; shown to administrators and to owners of the workspaces that you join."
+    )
     password: str = strawberry.field(description=NEW)
     name: str | None = strawberry.field(default=UNSET, description="By default the e-mail address up to the @.")
     setup_code: str | None = strawberry.field(
         default=UNSET,
         description="Only for the first account of a server that is not bound to a loopback address: "
         "the code that it printed when it started.",
+    )
+    invitation_token: str | None = strawberry.field(
+        default=UNSET,
+        description="Of an invitation: what comes after the # in its link. You join its workspace at once. Where "
+        "registration is by invitation only, it takes one.",
     )
 
 
@@ -101,6 +108,7 @@ class SessionMutation:
             context.client,
             name=input.name or None,
             setup_code=input.setup_code or None,
+            invitation_token=input.invitation_token or None,
         )
         return Session.from_signed_in(signed_in)
 

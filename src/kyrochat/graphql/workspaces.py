@@ -12,6 +12,7 @@ from kyrochat.db.states import WorkspaceRole as Role
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.enums import WorkspaceRole
 from kyrochat.graphql.ids import global_id, row_id
+from kyrochat.graphql.invitations import Invitation
 from kyrochat.graphql.members import Member
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
@@ -52,6 +53,19 @@ class Workspace(Node):
         return connection(
             page, Member.from_member, lambda: members.count(viewer, self.row.id), key=lambda member: member.user_id
         )
+
+    @strawberry.field(
+        description="The invitations into it that can still be accepted, newest first; null unless you are an owner."
+    )
+    async def invitations(
+        self, info: Info, first: First = 20, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
+    ) -> Connection[Invitation] | None:
+        """Page."""
+        service, viewer = info.context.services.invitations, info.context.viewer
+        if viewer.workspaces[self.row.id] is not Role.OWNER:
+            return None
+        page = await service.page(viewer, self.row.id, page_request(first, after, last, before))
+        return connection(page, Invitation.from_row, lambda: service.count(viewer, self.row.id))
 
 
 @translate.register

@@ -91,7 +91,10 @@ class Invitation(SQLModel, table=True):
     # Empty: whoever has the link.
     email: str = text_()
     token_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    created_by: UUID = Field(sa_column=Column(Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False))
+    # Null: the operator, at the command line.
+    created_by: UUID | None = Field(
+        default=None, sa_column=Column(Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=True)
+    )
     created_at: datetime = now()
     expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
 
