@@ -154,6 +154,22 @@ def reconcile(repair: bool, data_dir: Path | None) -> None:
     _run(lambda settings: compare(settings, click.echo, repair=repair), data_dir=data_dir, quiet=True)
 
 
+@main.group()
+def users() -> None:
+    """See to the people of this server."""
+
+
+@users.command()
+@click.option("--email", help="Only this address may use the link; by default whoever has it.")
+@click.option("--days", type=int, default=7, show_default=True, help="How long it is good, 1 to 30.")
+@data_dir_option
+def invite(email: str | None, days: int, data_dir: Path | None) -> None:
+    """Print a link with which one person can make an account, also where registration is by invitation."""
+    from kyrochat.users import invite as print_invitation
+
+    _run(lambda settings: print_invitation(settings, click.echo, email, days), data_dir=data_dir, quiet=True)
+
+
 def _run(make: Any, *, quiet: bool = False, **options: Any) -> None:
     """Run a command's coroutine. An expected failure is one line and exit code 1, never a traceback."""
     import asyncio
