@@ -35,7 +35,7 @@ WITH_AN_ID = {name for name, found in OBJECTS.items() if "Node" in {one.name for
 
 # All that somebody can see who takes a key out of a web page's source. Add a field here only if everybody may see it.
 ON_A_WEB_PAGE = {
-    "Query": "bot bots conversation node nodes serverInfo",
+    "Query": "bot bots conversation invitation node nodes serverInfo",
     "Mutation": "login refreshSession refreshSocket register requestPasswordReset resetPassword"
     " deleteConversation sendMessage startConversation stopAnswer",
     "Subscription": "answerEvents",
@@ -61,6 +61,7 @@ ON_A_WEB_PAGE = {
     "AnswerStopped": "message sequence",
     "AnswerInterrupted": "message sequence",
     "AnswerFailed": "message reason retryable sequence",
+    "InvitationPreview": "role workspaceName",
     "Node": "id",
     "PageInfo": "endCursor hasNextPage hasPreviousPage startCursor",
     "ServerInfo": "answerModel offlineMode version",
@@ -127,6 +128,7 @@ def test_every_object_with_an_id_has_its_place() -> None:
         ("Workspace", "Query.workspaces"),
         ("ApiKey", "Query.apiKeys"),
         ("AuditEntry", "Query.auditLog"),
+        ("Invitation", "Query.siteInvitations"),
         ("Bot", "Query.bot"),
         ("Document", "Query.document"),
         ("Conversation", "Query.conversation"),
@@ -156,7 +158,7 @@ def test_what_a_key_in_a_web_page_opens_is_written_down() -> None:
 def test_no_key_opens_accounts_or_keys() -> None:
     for scopes in ({READ}, {CHAT}, {INGEST}, {ADMIN}, set(ApiKeyScope)):
         kinds = {coordinate.partition(".")[0] for coordinate in reachable(scopes)}
-        assert kinds & {"ApiKey", "ApiKeyCreated", "User"} == set()
+        assert kinds & {"ApiKey", "ApiKeyCreated", "User", "Invitation", "InvitationCreated"} == set()
         assert reachable(scopes) & {"Query.me", "Query.apiKeys", "Mutation.createApiKey", "Mutation.logout"} == set()
 
 
