@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.graphql.conftest import NOTE, Owner, settled
 from tests.graphql.sending import codes
 from tests.graphql_client import GraphQLClient, Refused, visiting
-from tests.journey.steps import SEND, START, STOP, ask, joined, new_bot, new_conversation, seen, watched
+from tests.journey.steps import SEND, START, STOP, UPLOAD, ask, joined, new_bot, new_conversation, seen, watched
 from tests.server_process import Server, serving
 
 SHOP, ELSEWHERE = "https://shop.example", "https://elsewhere.example"
@@ -260,6 +260,15 @@ async def test_a_page_gets_nothing_else(shop: Shop, query: str) -> None:
     for response in (strict, lenient):
         assert codes(response.json()) == ["FORBIDDEN"]
         assert "data" not in response.json()
+
+
+async def test_a_page_uploads_nothing(shop: Shop) -> None:
+    with pytest.raises(Refused) as refused:
+        await shop.guest.upload(UPLOAD, "note.txt", b"A note of mine.", bot=shop.bot)
+    assert refused.value.codes == ["FORBIDDEN"]
+    documents = "query ($id: ID!) { bot(id: $id) { documents { nodes { title } } } }"
+    titles = [node["title"] for node in (await shop.owner.user.run(documents, id=shop.bot))["documents"]["nodes"]]
+    assert "note.txt" not in titles
 
 
 async def test_the_guard_stands_before_sockets_and_events_too(shop: Shop) -> None:

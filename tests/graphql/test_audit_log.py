@@ -14,7 +14,8 @@ from tests.graphql.sending import codes
 from tests.graphql_client import GraphQLClient, Refused
 
 pytestmark = pytest.mark.usefixtures("no_faults")
-PAGE = Path(__file__).parents[2] / "docs" / "audit-log.md"
+ROOT = Path(__file__).parents[2]
+PAGE, SOURCES = ROOT / "docs" / "audit-log.md", ROOT / "src" / "kyrochat"
 LOG = """query ($workspace: ID, $acts: [AuditAct!], $actor: ID, $object: ID, $first: Int, $after: String) {
   auditLog(workspaceId: $workspace, acts: $acts, actorId: $actor, objectId: $object, first: $first, after: $after) {
     totalCount pageInfo { hasNextPage endCursor }
@@ -35,6 +36,65 @@ async def entries(user: GraphQLClient, **wanted: Any) -> list[dict[str, Any]]:
 async def made_key(owner: Owner, *scopes: str, bot: str | None = None) -> tuple[GraphQLClient, str]:
     made = await owner.user.run(CREATE_KEY, scopes=list(scopes), bot=bot)
     return replace(owner.user, token=made["secret"]), made["apiKey"]["id"]
+
+
+# Which act each mutation leaves in the log. Who adds one decides, and says so here.
+LEAVES = {
+    "register": "ACCOUNT_REGISTERED",
+    "login": "SIGNED_IN",
+    "refreshSession": "REFRESH_TOKEN_REUSED",
+    "logout": "SIGNED_OUT",
+    "logoutEverywhere": "SESSIONS_ENDED",
+    "endSession": "SESSIONS_ENDED",
+    "changePassword": "PASSWORD_CHANGED",
+    "changeEmail": "EMAIL_CHANGED",
+    "requestPasswordReset": "PASSWORD_RESET_REQUESTED",
+    "createPasswordResetLink": "PASSWORD_RESET_REQUESTED",
+    "resetPassword": "PASSWORD_RESET",
+    "setUserDisabled": "USER_DISABLED",
+    "setUserAdmin": "USER_ROLE_CHANGED",
+    "createWorkspace": "WORKSPACE_CREATED",
+    "updateWorkspace": "WORKSPACE_CHANGED",
+    "deleteWorkspace": "WORKSPACE_DELETED",
+    "changeMemberRole": "MEMBER_ROLE_CHANGED",
+    "removeMember": "MEMBER_REMOVED",
+    "leaveWorkspace": "MEMBER_REMOVED",
+    "createApiKey": "API_KEY_CREATED",
+    "revokeApiKey": "API_KEY_REVOKED",
+    "createBot": "BOT_CREATED",
+    "updateBot": "BOT_CHANGED",
+    "deleteBot": "BOT_DELETED",
+    "replaceTextDocument": "DOCUMENT_REPLACED",
+    "replaceDocument": "DOCUMENT_REPLACED",
+    "deleteDocument": "DOCUMENT_DELETED",
+    "deleteConversation": "CONVERSATION_DELETED",
+}
+# Those that let nobody in and destroy nothing: what they make can be seen.
+LEAVE_NOTHING = {
+    "refreshSocket",
+    "updateProfile",
+    "addTextDocument",
+    "uploadDocument",
+    "retryDocument",
+    "pauseIngestion",
+    "resumeIngestion",
+    "startConversation",
+    "sendMessage",
+    "stopAnswer",
+}
+
+
+def test_each_mutation_has_its_act_or_needs_none() -> None:
+    mutation = SCHEMA.mutation_type
+    assert mutation is not None
+    assert LEAVES.keys() | LEAVE_NOTHING == mutation.fields.keys()
+    assert not LEAVES.keys() & LEAVE_NOTHING
+
+
+@pytest.mark.parametrize("act", sorted(set(LEAVES.values())))
+def test_what_a_mutation_leaves_is_written_somewhere(act: str) -> None:
+    sources = [path.read_text("utf-8") for path in SOURCES.rglob("*.py") if path.parent.name != "graphql"]
+    assert any(f"AuditAct.{act}" in source for source in sources)
 
 
 def test_the_page_explains_every_act() -> None:
@@ -80,6 +140,11 @@ async def test_an_entry_tells_who_did_what_to_what(visitor: GraphQLClient) -> No
 
 async def test_what_was_destroyed_is_found_by_its_id(visitor: GraphQLClient) -> None:
     owner = await settled(visitor)
+    replace_text = """mutation ($id: ID!) { replaceTextDocument(input: {id: $id, text: "Nothing is wound any more."}) {
+      __typename ... on Document { id } } }"""
+    assert (await owner.user.run(replace_text, id=owner.ids["Document"]))["__typename"] == "Document"
+    (replaced,) = await entries(owner.user, object=owner.ids["Document"])
+    assert (replaced["act"], replaced["details"]) == ("DOCUMENT_REPLACED", [{"name": "version", "values": ["2"]}])
     delete = "mutation ($id: ID!) { deleteDocument(id: $id) { __typename } }"
     await owner.user.run(delete, id=owner.ids["Document"])
     delete = "mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }"

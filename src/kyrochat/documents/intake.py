@@ -9,6 +9,8 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from kyrochat.accounts.audit import AuditAct, record
+from kyrochat.accounts.viewer import Viewer
 from kyrochat.bots import repository as bots
 from kyrochat.db.changes import Changes
 from kyrochat.db.columns import new_id
@@ -94,7 +96,7 @@ class Intake:
         return await self._take_in(document, content, keep)
 
     async def replace(
-        self, document: Document, media_type: str, title: str | None, content: AsyncIterator[bytes]
+        self, viewer: Viewer, document: Document, media_type: str, title: str | None, content: AsyncIterator[bytes]
     ) -> Document:
         """Store new content as the document's next version; the one before is searched until it has been read.
 
@@ -116,6 +118,14 @@ class Intake:
             current.version += 1
             start_over(current)
             session.add(current)
+            record(
+                session,
+                AuditAct.DOCUMENT_REPLACED,
+                viewer,
+                workspace_id=current.workspace_id,
+                of=("Document", current.id),
+                details={"version": current.version},
+            )
             return current
 
         return await self._take_in(document, content, keep)

@@ -46,11 +46,13 @@ class DocumentReader:
 
     async def deletion(self, viewer: Viewer, document_id: UUID) -> DocumentDeletion | None:
         """Return the receipt of a deleted document, or None."""
+        viewer.must(Act.READ_DOCUMENTS)
         async with self.database.begin(viewer.workspaces) as session:
             return await repository.deletion(session, document_id, reach=viewer.reach)
 
     async def get(self, viewer: Viewer, document_id: UUID) -> Document | None:
         """Return the document, or None when the viewer has no such document."""
+        viewer.must(Act.READ_DOCUMENTS)
         async with self.database.begin(viewer.workspaces) as session:
             return await repository.get(session, document_id, reach=viewer.reach)
 

@@ -118,7 +118,7 @@ class DocumentService(DocumentReader):
         rules.enforce()
         await self.rates.charge(UPLOADS_PER_USER, viewer.counted_as)
         document = await self._editable(viewer, document_id)
-        return await self._intake.replace(document, "text/plain", title, once(body.encode()))
+        return await self._intake.replace(viewer, document, "text/plain", title, once(body.encode()))
 
     async def replace_file(
         self, viewer: Viewer, document_id: UUID, filename: str | None, title: str | None, content: AsyncIterator[bytes]
@@ -134,7 +134,7 @@ class DocumentService(DocumentReader):
         await self.rates.charge(UPLOADS_PER_USER, viewer.counted_as)
         document = await self._editable(viewer, document_id)
         media_type, content = await _detect(filename, content)
-        return await self._intake.replace(document, media_type, title, content)
+        return await self._intake.replace(viewer, document, media_type, title, content)
 
     async def retry(self, viewer: Viewer, document_id: UUID) -> Document:
         """Queue a failed document again.
