@@ -3,12 +3,13 @@
 import asyncio
 import sys
 
-from benchmarks import guard, ingestion, jobs, retrieval
+from benchmarks import guard, ingestion, jobs, retrieval, sign_in
 
 if __name__ == "__main__":
     guard.main()
     asyncio.run(jobs.main())
     asyncio.run(ingestion.main())
+    asyncio.run(sign_in.main())
     if sys.argv[1:]:
         retrieval.main(sys.argv[1:])
     else:

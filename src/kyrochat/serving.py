@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import sys
@@ -33,6 +34,9 @@ class KyroServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then print the one line that people and scripts wait for."""
         await super().startup(sockets)
+        # What is there now stays for good. Looking through it for garbage again and again would stop all answers for
+        # a tenth of a second each time.
+        gc.freeze()
         if self.should_exit or not self.servers:
             return
         host = self._settings.host

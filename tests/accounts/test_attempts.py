@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -141,11 +142,12 @@ async def test_while_everybody_guesses_each_place_has_one_attempt_a_minute(limit
 
 
 async def test_what_the_server_is_too_busy_for_is_not_charged(limited: Doors, rates: Rates) -> None:
-    limited.sessions.passwords._waiting = MAX_WAITING
-    for _ in range(50):
-        with pytest.raises(Overloaded):
-            await limited.sessions.login(ADA, PASSWORD, AT_HOME)
-    limited.sessions.passwords._waiting = 0
+    with ExitStack() as line:
+        for _ in range(MAX_WAITING):
+            line.enter_context(limited.sessions.passwords.place())
+        for _ in range(50):
+            with pytest.raises(Overloaded):
+                await limited.sessions.login(ADA, PASSWORD, AT_HOME)
 
     assert await rates.remaining(LOGIN_PER_ADDRESS, AT_HOME.address) == LOGIN_PER_ADDRESS.amount
     assert (await limited.sessions.login(ADA, PASSWORD, AT_HOME)).user.email == ADA

@@ -93,10 +93,11 @@ class CredentialService:
 
     async def _prove(self, viewer: Viewer, user: User, password: str) -> None:
         """Check the password; who has an open session of somebody else may guess as little as who has none."""
-        self.passwords.must_have_room()
-        await charge_attempt(self.rates, user.email, viewer.client)
-        fits = len(password.encode()) <= MAX_PASSWORD_BYTES
-        if fits and await self.passwords.verify(user.password_hash, password):
+        with self.passwords.place():
+            await charge_attempt(self.rates, user.email, viewer.client)
+            fits = len(password.encode()) <= MAX_PASSWORD_BYTES
+            is_right = fits and await self.passwords.verify(user.password_hash, password)
+        if is_right:
             await note_success(self.rates, user.email, viewer.client)
             return
         await note_failure(self.rates, user.email)

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -32,6 +33,7 @@ class Passwords:
     _pool: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(max(1, (os.cpu_count() or 2) // 2), "argon2")
     )
+    _places: int = 0
     _waiting: int = 0
     _dummy: str = ""
 
@@ -58,14 +60,22 @@ class Passwords:
         except InvalidHashError:
             return False
 
-    def must_have_room(self) -> None:
-        """Check that one more password may get in line; ask before anything is charged for it.
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place for somebody whose password will be hashed, before anything else is done for him.
+
+        Of a thousand who come at once all would otherwise be looked up first, and hold up everybody.
 
         Raises:
-            Overloaded: too many are in line.
+            Overloaded: all `MAX_WAITING` places are taken.
         """
-        if self._waiting >= MAX_WAITING:
+        if self._places >= MAX_WAITING:
             raise Overloaded
+        self._places += 1
+        try:
+            yield
+        finally:
+            self._places -= 1
 
     def close(self) -> None:
         """End the threads."""
@@ -82,7 +92,8 @@ class Passwords:
         return stored is not None
 
     async def _run(self, work: Callable[[], T]) -> T:
-        self.must_have_room()
+        if self._waiting >= MAX_WAITING:
+            raise Overloaded
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)

@@ -68,9 +68,9 @@ class RegistrationService:
         email = normal_email(email)
         name = (name or "").strip() or email.partition("@")[0]
         _check(email, password, name)
-        self.passwords.must_have_room()
-        await charge_registration(self.rates, client)
-        password_hash = await self.passwords.hash(password)
+        with self.passwords.place():
+            await charge_registration(self.rates, client)
+            password_hash = await self.passwords.hash(password)
         user = User(email=email, name=name, password_hash=password_hash)
         workspace = Workspace(name=f"{name}'s workspace")
         try:

@@ -58,11 +58,11 @@ class SessionService:
         email = normal_email(email)
         if "\x00" in email or len(password.encode()) > MAX_PASSWORD_BYTES:
             email, password = "", ""
-        self.passwords.must_have_room()
-        await charge_attempt(self.rates, email, client)
-        async with self.database.begin() as session:
-            user = await repository.user_by_email(session, email)
-        is_right = await self.passwords.verify(user.password_hash if user else None, password)
+        with self.passwords.place():
+            await charge_attempt(self.rates, email, client)
+            async with self.database.begin() as session:
+                user = await repository.user_by_email(session, email)
+            is_right = await self.passwords.verify(user.password_hash if user else None, password)
         async with self.database.begin() as session:
             # Read anew: while the hash took its time the password may have been changed, or the account disabled.
             now = await repository.lock_user(session, user.id if user else NOBODY)

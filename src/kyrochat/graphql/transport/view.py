@@ -1,8 +1,7 @@
 """The front door: GraphQL over POST, server-sent events and graphql-transport-ws, on one path."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from math import ceil
 from typing import cast
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
@@ -18,43 +17,24 @@ from kyrochat.graphql.transport.body_limit import BODY_GRACE_S, JSON_BODY_MAX_BY
 from kyrochat.graphql.transport.client_address import Network, address_of
 from kyrochat.graphql.transport.event_stream import KEEP_ALIVE_S, EventStream, OpenStreams
 from kyrochat.graphql.transport.grants import Grant, OnConnect, Params, Renew
-from kyrochat.graphql.transport.masking import (
-    INTERNAL,
-    is_request_error,
-    new_request_id,
-    present_exception,
-    present_result,
-)
-from kyrochat.graphql.transport.negotiation import EVENTS_MEDIA_TYPE, RESULT_MEDIA_TYPE, Accepted, negotiate
+from kyrochat.graphql.transport.masking import new_request_id
+from kyrochat.graphql.transport.negotiation import EVENTS_MEDIA_TYPE, Accepted, negotiate
 from kyrochat.graphql.transport.operation import Operation, operation_from, parse_json
 from kyrochat.graphql.transport.origins import Origins
-from kyrochat.graphql.transport.refusals import (
-    JSON_MEDIA_TYPE,
-    BodyRefused,
-    RequestRefused,
-    json_response,
-    refusal_response,
-)
+from kyrochat.graphql.transport.refusals import JSON_MEDIA_TYPE, BodyRefused, RequestRefused, refusal_response
+from kyrochat.graphql.transport.responses import failure_response, result_response
 from kyrochat.graphql.transport.schema_setup import KyroSchema
 from kyrochat.graphql.transport.socket_places import SocketPlaces
 from kyrochat.graphql.transport.socket_session import SocketDoor, SocketLimits, serve_socket
+from kyrochat.graphql.transport.turnstile import Turnstile
 from kyrochat.graphql.transport.uploads import multipart_operation, require_preflight_header
 
 # Called once per operation: on a socket too, with the payload of its connection_init, and with what takes new
 # credentials for it.
 BuildContext = Callable[[Request | WebSocket, Params, Renew | None], Awaitable[object]]
 Results = AsyncGenerator[ExecutionResult, None]
-# One of `errors`, as far as it matters here.
-Entry = Mapping[str, Mapping[str, object]]
 
 OVER_POST = (OperationType.QUERY, OperationType.MUTATION)
-STATUS_OF_CODE = {
-    "UNAUTHENTICATED": 401,
-    "FORBIDDEN": 403,
-    "RATE_LIMITED": 429,
-    "OVERLOADED": 503,
-    INTERNAL: 500,
-}
 
 
 def authorization(connection: HTTPConnection, params: Params) -> str | None:
@@ -76,9 +56,9 @@ class GraphQLView:
     `build_context` makes `info.context` for each operation; a KyroError from it fails that operation only.
     `on_connect` sees each connection_init, and each request for an event stream. The grant that it returns is followed:
     when it is over, the socket or the stream ends. Unauthenticated from it is like no credentials, since the contexts
-    fail by themselves; any other KyroError closes a socket with 4403. Sockets are taken from the same origin, from
-    `allowed_origins` and from clients that are no browsers. With `graphiql`, a browser's GET is sent to `graphiql/`;
-    with `get_queries`, queries are answered over GET too, as urql sends them unless told otherwise.
+    fail by themselves; RateLimited closes a socket with 1013, and any other KyroError with 4403. Sockets are taken from
+    the same origin, from `allowed_origins` and from clients that are no browsers. With `graphiql`, a browser's GET is
+    sent to `graphiql/`; with `get_queries`, queries are answered over GET too, as urql sends them by default.
     """
 
     def __init__(
@@ -106,6 +86,7 @@ class GraphQLView:
         self._trusted_proxies = tuple(trusted_proxies)
         self._keep_alive_s = keep_alive_s
         self._open_streams = OpenStreams()
+        self._turnstile = Turnstile()
         limits = socket_limits or SocketLimits()
         self._sockets = SocketDoor(
             origins=Origins.of(allowed_origins),
@@ -123,6 +104,7 @@ class GraphQLView:
             socket = WebSocket(scope, receive, send)
             await serve_socket(socket, self._sockets)
         else:
+            await self._turnstile.pass_through()
             await self._http(scope, receive, send)
 
     def end_streams(self) -> None:
@@ -163,7 +145,7 @@ class GraphQLView:
         except RequestRefused as refused:
             return refusal_response(refused, media_type)
         except Exception as error:
-            return _failure_response(error, media_type)
+            return failure_response(error, media_type)
 
     def _not_a_post(self, request: Request) -> Response:
         wants_page = "text/html" in request.headers.get("accept", "").lower()
@@ -234,7 +216,7 @@ class GraphQLView:
             ) from None
         except CannotGetOperationTypeError as error:
             raise RequestRefused(400, "BAD_USER_INPUT", error.as_http_error_reason()) from None
-        return _result_response(result, accepted.json_media_type)
+        return result_response(result, accepted.json_media_type)
 
     async def _event_stream(
         self, request: Request, operation: Operation, context: object, allowed: Collection[OperationType]
@@ -247,6 +229,7 @@ class GraphQLView:
         return EventStream(results, new_request_id(), self._open_streams, grant, self._keep_alive_s)
 
     async def _start(self, socket: WebSocket, params: Params, renew: Renew, operation: Operation) -> Results:
+        await self._turnstile.pass_through()
         return await self._stream(operation, await self._build_context(socket, params, renew), OperationType)
 
     async def _stream(self, operation: Operation, context: object, allowed: Iterable[OperationType]) -> Results:
@@ -266,39 +249,3 @@ def _is_media_type(content_type: str, expected: str) -> bool:
     media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
     charsets = [value.strip('"') for name, _, value in (p.partition("=") for p in parameters) if name == "charset"]
     return media_type == expected and all(charset in ("utf-8", "utf8", "us-ascii") for charset in charsets)
-
-
-def _result_response(result: ExecutionResult, media_type: str) -> Response:
-    request_id = new_request_id()
-    payload = present_result(result, request_id)
-    status, headers = 200, {}
-    if is_request_error(result):
-        entry = cast("list[Entry]", payload["errors"])[0]
-        headers = _retry_after(entry)
-        # Clients that ask for plain JSON are older than status codes in GraphQL: many drop the body of a 400. What
-        # says when to come again is for proxies and libraries, which all know it.
-        if media_type == RESULT_MEDIA_TYPE or headers:
-            status = _status_of(entry)
-    try:
-        return json_response(payload, status=status, media_type=media_type, headers=headers)
-    except (TypeError, ValueError) as error:
-        # A scalar of ours returned what JSON cannot carry.
-        return _failure_response(error, media_type)
-
-
-def _failure_response(error: Exception, media_type: str) -> Response:
-    """Return the answer when an operation could not even begin: its context failed, or the transport has a bug."""
-    entry = cast("Entry", present_exception(error, new_request_id()))
-    status, headers = _status_of(entry), _retry_after(entry)
-    if status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return json_response({"errors": [entry]}, status=status, media_type=media_type, headers=headers)
-
-
-def _status_of(entry: Entry) -> int:
-    return STATUS_OF_CODE.get(str(entry["extensions"]["code"]), 400)
-
-
-def _retry_after(entry: Entry) -> dict[str, str]:
-    seconds = entry["extensions"].get("retryAfterSeconds")
-    return {"Retry-After": str(ceil(seconds))} if isinstance(seconds, int | float) else {}
