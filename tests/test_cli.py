@@ -69,7 +69,7 @@ def test_help_is_quick_since_nothing_heavy_is_imported() -> None:
 def test_help_names_every_command(option: str) -> None:
     done = run(option)
     assert done.returncode == 0
-    for command in ("serve", "worker", "migrate", "schema", "demo", "ask"):
+    for command in ("serve", "worker", "migrate", "schema", "demo", "ask", "users"):
         assert f"  {command} " in done.stdout
 
 

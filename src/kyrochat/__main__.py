@@ -129,6 +129,72 @@ def accept(data_dir: Path | None) -> None:
     _run(run, data_dir=data_dir, quiet=True)
 
 
+@main.group()
+def users() -> None:
+    """Accounts: list them, invite people, help whoever has forgotten a password, disable, enable, make administrators.
+
+    Works beside running servers, which follow at once. What is done here is in the audit log, as nobody's.
+    """
+
+
+@users.command("list")
+@click.option("--email", default="", metavar="PART", help="Only accounts whose e-mail address has PART in it.")
+@click.option("--status", type=click.Choice(["active", "disabled"]), help="Only accounts that work, or do not.")
+@data_dir_option
+def list_users(email: str, status: str | None, data_dir: Path | None) -> None:
+    """Print the accounts, newest first: e-mail address, name, when they were last here, and what is special."""
+    from kyrochat import users
+    from kyrochat.accounts.user_repository import UserStatus
+
+    wanted = UserStatus(status.upper()) if status else None
+    _run(lambda settings: users.list_users(settings, click.echo, email, wanted), data_dir=data_dir, quiet=True)
+
+
+@users.command("reset-link")
+@click.argument("email")
+@data_dir_option
+def reset_link(email: str, data_dir: Path | None) -> None:
+    """Print a link for whoever has forgotten the password of EMAIL. It works once, for 30 minutes.
+
+    Set KYROCHAT_PUBLIC_URL to where people reach the server, or the link leads to this machine.
+    """
+    from kyrochat import users
+
+    _run(lambda settings: users.print_reset_link(settings, click.echo, email), data_dir=data_dir, quiet=True)
+
+
+@users.command()
+@click.argument("email")
+@data_dir_option
+def disable(email: str, data_dir: Path | None) -> None:
+    """Shut the account of EMAIL: sessions end, API keys and open sockets stop, and nobody can sign in."""
+    from kyrochat import users
+
+    _run(lambda settings: users.set_disabled(settings, click.echo, email, disabled=True), data_dir=data_dir, quiet=True)
+
+
+@users.command()
+@click.argument("email")
+@data_dir_option
+def enable(email: str, data_dir: Path | None) -> None:
+    """Open the account of EMAIL again. Its API keys work again too."""
+    from kyrochat import users
+
+    _run(
+        lambda settings: users.set_disabled(settings, click.echo, email, disabled=False), data_dir=data_dir, quiet=True
+    )
+
+
+@users.command("make-admin")
+@click.argument("email")
+@data_dir_option
+def make_admin(email: str, data_dir: Path | None) -> None:
+    """Make EMAIL an administrator of this server. Administrators take that away again, with `setUserAdmin`."""
+    from kyrochat import users
+
+    _run(lambda settings: users.make_admin(settings, click.echo, email), data_dir=data_dir, quiet=True)
+
+
 @main.command()
 @click.argument("bot")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -154,20 +220,15 @@ def reconcile(repair: bool, data_dir: Path | None) -> None:
     _run(lambda settings: compare(settings, click.echo, repair=repair), data_dir=data_dir, quiet=True)
 
 
-@main.group()
-def users() -> None:
-    """See to the people of this server."""
-
-
 @users.command()
 @click.option("--email", help="Only this address may use the link; by default whoever has it.")
 @click.option("--days", type=int, default=7, show_default=True, help="How long it is good, 1 to 30.")
 @data_dir_option
 def invite(email: str | None, days: int, data_dir: Path | None) -> None:
     """Print a link with which one person can make an account, also where registration is by invitation."""
-    from kyrochat.users import invite as print_invitation
+    from kyrochat import users
 
-    _run(lambda settings: print_invitation(settings, click.echo, email, days), data_dir=data_dir, quiet=True)
+    _run(lambda settings: users.invite(settings, click.echo, email, days), data_dir=data_dir, quiet=True)
 
 
 def _run(make: Any, *, quiet: bool = False, **options: Any) -> None:

@@ -71,9 +71,9 @@ async def doors(database: Database, changes: Changes, passwords: Passwords, toke
         WorkspaceService(database, changes),
         RegistrationService(database, passwords, sessions),
         sessions,
-        CredentialService(database, passwords, sessions),
-        PasswordResetService(database, passwords, sessions, "https://chat.example.com"),
-        Administration(database, sessions),
+        CredentialService(database, changes, passwords),
+        PasswordResetService(database, changes, passwords, "https://chat.example.com"),
+        Administration(database, changes),
         Principals(database, tokens),
     )
 

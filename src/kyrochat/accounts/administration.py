@@ -10,10 +10,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from kyrochat.accounts import repository, reset_repository, session_repository, user_repository
 from kyrochat.accounts.account_rules import MAX_EMAIL_CHARS, normal_email
 from kyrochat.accounts.audit import AuditAct, record
-from kyrochat.accounts.sessions import SessionService
+from kyrochat.accounts.ending import end_sessions
 from kyrochat.accounts.user_repository import UserStatus
 from kyrochat.accounts.viewer import Operator, Viewer
-from kyrochat.db.changes import ACCESS_TOPIC
+from kyrochat.db.changes import ACCESS_TOPIC, Changes
 from kyrochat.db.engine import Database
 from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import User
@@ -26,7 +26,7 @@ class Administration:
     """Use cases of administrators, over the API or at the command line."""
 
     database: Database
-    sessions: SessionService
+    changes: Changes
 
     async def page(
         self, by: Viewer | Operator, request: PageRequest, email: str = "", status: UserStatus | None = None
@@ -96,9 +96,9 @@ class Administration:
             await session.flush()
             if disabled:
                 await reset_repository.forget(session, user.id)
-                await self.sessions.end(session, user.id)
+                await end_sessions(session, self.changes, user.id)
                 # Also when no session ended: keys have sockets too.
-                await self.sessions.changes.announce(session, [ACCESS_TOPIC])
+                await self.changes.announce(session, [ACCESS_TOPIC])
             act = AuditAct.USER_DISABLED if disabled else AuditAct.USER_ENABLED
             record(session, act, by, subject_id=user.id)
         return user

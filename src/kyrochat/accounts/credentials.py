@@ -9,10 +9,11 @@ from kyrochat.accounts import repository, reset_repository
 from kyrochat.accounts.account_rules import check_email, check_new_password, normal_email
 from kyrochat.accounts.attempts import charge_attempt, note_failure, note_success
 from kyrochat.accounts.audit import AuditAct, record
+from kyrochat.accounts.ending import end_sessions
 from kyrochat.accounts.passwords import MAX_PASSWORD_BYTES, Passwords
 from kyrochat.accounts.registration import EmailTaken
-from kyrochat.accounts.sessions import SessionService
 from kyrochat.accounts.viewer import Viewer
+from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
 from kyrochat.db.models import User
 from kyrochat.errors import InvalidCredentials, Unauthenticated
@@ -25,8 +26,8 @@ class CredentialService:
     """Use cases of those who know their password."""
 
     database: Database
+    changes: Changes
     passwords: Passwords
-    sessions: SessionService
     rates: Rates = NO_LIMITS
 
     async def change_password(self, viewer: Viewer, current: str, new: str) -> User:
@@ -49,7 +50,7 @@ class CredentialService:
             locked.password_hash = hashed
             session.add(locked)
             await reset_repository.forget(session, locked.id)
-            ended = await self.sessions.end(session, locked.id, but=viewer.session_id)
+            ended = await end_sessions(session, self.changes, locked.id, but=viewer.session_id)
             record(session, AuditAct.PASSWORD_CHANGED, viewer, subject_id=locked.id, details={"sessions_ended": ended})
         return locked
 

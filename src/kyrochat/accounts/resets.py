@@ -9,11 +9,12 @@ from kyrochat.accounts import repository, reset_repository
 from kyrochat.accounts.account_rules import check_new_password, normal_email
 from kyrochat.accounts.attempts import charge_reset
 from kyrochat.accounts.audit import AuditAct, record
+from kyrochat.accounts.ending import end_sessions
 from kyrochat.accounts.mail import Mail, Outbox
 from kyrochat.accounts.passwords import Passwords
-from kyrochat.accounts.sessions import SessionService
 from kyrochat.accounts.tokens import RESET_PREFIX, new_secret, secret_hash
 from kyrochat.accounts.viewer import Client, Operator, Viewer
+from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
 from kyrochat.db.models import User
 from kyrochat.errors import Conflict, InvalidCredentials, NotConfigured, NotFound
@@ -44,8 +45,8 @@ class PasswordResetService:
     """Use cases of forgotten passwords."""
 
     database: Database
+    changes: Changes
     passwords: Passwords
-    sessions: SessionService
     # Where people reach this server, without a slash at the end.
     public_url: str
     # None: this server sends no mail.
@@ -109,7 +110,7 @@ class PasswordResetService:
                 raise InvalidCredentials(_WORTHLESS)
             locked.password_hash = hashed
             session.add(locked)
-            ended = await self.sessions.end(session, locked.id)
+            ended = await end_sessions(session, self.changes, locked.id)
             record(session, AuditAct.PASSWORD_RESET, client, subject_id=locked.id, details={"sessions_ended": ended})
         return locked
 

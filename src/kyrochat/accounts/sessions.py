@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.accounts import repository, session_repository
 from kyrochat.accounts.account_rules import normal_email
 from kyrochat.accounts.attempts import charge_attempt, note_failure, note_success
 from kyrochat.accounts.audit import AuditAct, record
+from kyrochat.accounts.ending import end_sessions
 from kyrochat.accounts.passwords import MAX_PASSWORD_BYTES, Passwords
-from kyrochat.accounts.session_repository import SESSION_LIFETIME, is_live
+from kyrochat.accounts.session_repository import SESSION_LIFETIME
 from kyrochat.accounts.tokens import REFRESH_PREFIX, Tokens, new_secret, secret_hash
 from kyrochat.accounts.viewer import Client, Viewer
-from kyrochat.db.changes import ACCESS_TOPIC, Changes
+from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
 from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import User, UserSession
@@ -138,7 +138,7 @@ class SessionService:
         if viewer.session_id is None:
             return False
         async with self.database.begin() as session:
-            ended = await self.end(session, viewer.user_id, only=viewer.session_id)
+            ended = await end_sessions(session, self.changes, viewer.user_id, only=viewer.session_id)
             if ended:
                 record(session, AuditAct.SIGNED_OUT, viewer)
         return bool(ended)
@@ -151,7 +151,7 @@ class SessionService:
         """
         viewer.must_be_person()
         async with self.database.begin() as session:
-            if not await self.end(session, viewer.user_id, only=session_id):
+            if not await end_sessions(session, self.changes, viewer.user_id, only=session_id):
                 raise NotFound("session")
             record(session, AuditAct.SESSIONS_ENDED, viewer, details={"count": 1})
 
@@ -159,25 +159,11 @@ class SessionService:
         """End all sessions of the viewer, or all but this one; return how many."""
         viewer.must_be_person()
         async with self.database.begin() as session:
-            ended = await self.end(session, viewer.user_id, but=viewer.session_id if keep_current else None)
+            ended = await end_sessions(
+                session, self.changes, viewer.user_id, but=viewer.session_id if keep_current else None
+            )
             record(session, AuditAct.SESSIONS_ENDED, viewer, details={"count": ended})
         return ended
-
-    async def end(
-        self, session: AsyncSession, user_id: UUID, *, only: UUID | None = None, but: UUID | None = None
-    ) -> int:
-        """End sessions of a user in the caller's transaction: all, or one, or all but one; return how many.
-
-        Open sockets hear of it at the commit.
-        """
-        which = [is_live(), col(UserSession.user_id) == user_id]
-        if only is not None:
-            which.append(col(UserSession.id) == only)
-        if but is not None:
-            which.append(col(UserSession.id) != but)
-        ended = await session_repository.end(session, *which)
-        await self.changes.announce(session, [ACCESS_TOPIC] if ended else [])
-        return len(ended)
 
     async def _exchange(self, session: AsyncSession, given: bytes, client: Client) -> SignedIn | None:
         found = await session_repository.lock_by_refresh_token(session, given)
@@ -187,7 +173,7 @@ class SessionService:
         told = [token for token in following if secret_hash(token) == row.refresh_hash]
         is_repeated = bool(told) and found.was_exchanged_just_now
         if row.refresh_hash != given and not is_repeated:
-            await self.end(session, row.user_id, only=row.id)
+            await end_sessions(session, self.changes, row.user_id, only=row.id)
             record(session, AuditAct.REFRESH_TOKEN_REUSED, client, subject_id=row.user_id)
             return None
         (user,) = await repository.users_by_id(session, [row.user_id])
