@@ -86,6 +86,13 @@ class Overloaded(KyroError):
         super().__init__(message)
 
 
+class TimedOut(KyroError):
+    """The operation took too long and was cancelled; nothing says that it will be quicker next time."""
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"This took longer than {limit_s:g} s and was cancelled. Ask for less at once.")
+
+
 class ProviderUnavailable(KyroError):
     """A model or index provider failed after its retries.
 

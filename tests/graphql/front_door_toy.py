@@ -12,6 +12,7 @@ import httpx2
 import strawberry
 import uvicorn
 from graphql import GraphQLError
+from sqlalchemy import text as sql
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route, WebSocketRoute
@@ -19,6 +20,7 @@ from starlette.websockets import WebSocket
 from strawberry.extensions import SchemaExtension
 
 from kyrochat import errors
+from kyrochat.db.engine import Database
 from kyrochat.graphql.transport.document_cache import DocumentCache
 from kyrochat.graphql.transport.grants import Renew
 from kyrochat.graphql.transport.schema_setup import KyroSchema
@@ -41,6 +43,8 @@ class Doorbell:
     made: int = 0
     hanging: int = 0
     cancelled: int = 0
+    # For `sleepInDatabase`.
+    database: Database | None = None
 
 
 @dataclass
@@ -96,6 +100,10 @@ class Query:
         return await _hang(info.context.bell)
 
     @strawberry.field
+    async def sleep_in_database(self, info: Info) -> str:
+        return await _sleep_in_database(info.context.bell)
+
+    @strawberry.field
     def fail(self, kind: str) -> str | None:
         raise FAILURES[kind]()
 
@@ -120,6 +128,13 @@ async def _hang(bell: Doorbell) -> str:
     return "awake"
 
 
+async def _sleep_in_database(bell: Doorbell) -> str:
+    assert bell.database is not None
+    async with bell.database.begin() as session:
+        await (await session.connection()).execute(sql("SELECT pg_sleep(100)"))
+    return "awake"
+
+
 @strawberry.type
 class Mutation:
     @strawberry.mutation
@@ -141,6 +156,10 @@ class Mutation:
     @strawberry.mutation
     async def hang(self, info: Info) -> str:
         return await _hang(info.context.bell)
+
+    @strawberry.mutation
+    async def sleep_in_database(self, info: Info) -> str:
+        return await _sleep_in_database(info.context.bell)
 
     @strawberry.mutation
     async def renew(self, info: Info, token: str) -> str | None:
@@ -217,7 +236,10 @@ class Toy:
 
 
 def toy_view(
-    bell: Doorbell, cache: DocumentCache, extensions: Sequence[type[SchemaExtension]], **options: object
+    bell: Doorbell,
+    cache: DocumentCache,
+    extensions: Sequence[type[SchemaExtension] | Callable[[], SchemaExtension]],
+    **options: object,
 ) -> GraphQLView:
     schema = KyroSchema(Query, Mutation, Subscription, documents=cache, extensions=extensions)
 
@@ -236,7 +258,7 @@ def toy_view(
 @asynccontextmanager
 async def serving(
     uvicorn_options: Mapping[str, object] | None = None,
-    extensions: Sequence[type[SchemaExtension]] = (),
+    extensions: Sequence[type[SchemaExtension] | Callable[[], SchemaExtension]] = (),
     **options: object,
 ) -> AsyncIterator[Toy]:
     """Serve the toy on a free port; view options by name."""

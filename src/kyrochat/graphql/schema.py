@@ -29,6 +29,7 @@ from kyrochat.graphql.sessions import SessionMutation
 from kyrochat.graphql.socket_credentials import SocketMutation
 from kyrochat.graphql.translate import translate
 from kyrochat.graphql.transport.schema_setup import KyroSchema
+from kyrochat.graphql.transport.time_limit import TimeLimit
 from kyrochat.graphql.users import UserMutation, UserQuery
 from kyrochat.graphql.workspaces import Workspace, WorkspaceMutation, WorkspaceQuery
 
@@ -163,7 +164,7 @@ def build_schema() -> KyroSchema:
         Subscription,
         types=[User, ActiveSession, Workspace, ApiKey, AuditEntry, Bot, Document, Conversation, Message, Invitation],
         exception_handlers=EXCEPTION_HANDLERS,
-        extensions=[CostGuard, KeyGuard],
+        extensions=[CostGuard, KeyGuard, TimeLimit],
     )
 
 

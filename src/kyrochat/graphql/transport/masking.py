@@ -124,6 +124,8 @@ def describe(error: errors.KyroError) -> dict[str, object] | None:
             return {"code": "BAD_USER_INPUT"}
         case errors.RateLimited():
             return {"code": "RATE_LIMITED", "retryAfterSeconds": error.retry_after_s}
+        case errors.TimedOut():
+            return {"code": "TIMED_OUT"}
         case errors.Overloaded() | errors.ProviderUnavailable():
             return {"code": "OVERLOADED"}
         case _:

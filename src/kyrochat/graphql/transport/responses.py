@@ -25,6 +25,7 @@ STATUS_OF_CODE = {
     "FORBIDDEN": 403,
     "RATE_LIMITED": 429,
     "OVERLOADED": 503,
+    "TIMED_OUT": 503,
     INTERNAL: 500,
 }
 

@@ -26,6 +26,7 @@ from kyrochat.graphql.transport.responses import failure_response, result_respon
 from kyrochat.graphql.transport.schema_setup import KyroSchema
 from kyrochat.graphql.transport.socket_places import SocketPlaces
 from kyrochat.graphql.transport.socket_session import SocketDoor, SocketLimits, serve_socket
+from kyrochat.graphql.transport.time_limit import unless_gone
 from kyrochat.graphql.transport.turnstile import Turnstile
 from kyrochat.graphql.transport.uploads import multipart_operation, require_preflight_header
 
@@ -193,7 +194,7 @@ class GraphQLView:
         if accepted.json_media_type is None:
             return await self._event_stream(request, operation, context, {*allowed, OperationType.SUBSCRIPTION})
         try:
-            result = await self._schema.execute(
+            execution = self._schema.execute(
                 operation.query,
                 variable_values=operation.variables,
                 context_value=context,
@@ -201,6 +202,7 @@ class GraphQLView:
                 operation_extensions=operation.extensions,
                 allowed_operation_types=allowed,
             )
+            result = await unless_gone(request.receive, execution)
         except InvalidOperationTypeError as error:
             if error.operation_type is OperationType.MUTATION:
                 raise RequestRefused(
