@@ -185,7 +185,8 @@ class Context:
             found: dict[UUID, list[Citation]] = {message_id: [] for message_id in message_ids}
             for citation in await self.services.chat.citations(self.viewer, message_ids):
                 found[citation.message_id].append(citation)
-            return list(found.values())
+            # By the ids asked for: one that two objects of an answer share is asked for twice.
+            return [found[message_id] for message_id in message_ids]
 
         return DataLoader(load_fn=load, cache=False)
 
