@@ -88,16 +88,14 @@ class ApiKeyService:
         Owners may, and whoever made it: who finds out that it has leaked must not have to wait.
 
         Raises:
-            NotFound: the viewer has no such key.
-            Forbidden: it is somebody else's, and the viewer no owner; or he is a key.
+            NotFound: the viewer has no such key, or it is somebody else's and he no owner.
+            Forbidden: he is a key.
         """
         viewer.must_be_person()
         async with self.database.begin(viewer.workspaces) as session:
             key = await key_repository.get(session, key_id, reach=viewer.reach)
-            if key is None:
+            if key is None or not _may_see(viewer, key):
                 raise NotFound("API key")
-            if key.created_by != viewer.user_id:
-                viewer.must(Act.MANAGE_KEYS, key.workspace_id)
             if key.revoked_at is None:
                 key.revoked_at = datetime.now(UTC)
                 session.add(key)
@@ -116,11 +114,7 @@ class ApiKeyService:
         viewer.must_be_person()
         async with self.database.begin(viewer.workspaces) as session:
             found = await key_repository.many(session, key_ids, reach=viewer.reach)
-        return [
-            key
-            for key in found
-            if key.created_by == viewer.user_id or Act.MANAGE_KEYS.allows(viewer.workspaces[key.workspace_id])
-        ]
+        return [key for key in found if _may_see(viewer, key)]
 
     async def page(self, viewer: Viewer, workspace_id: UUID | None, request: PageRequest) -> Page[ApiKey]:
         """Return one page of a workspace's keys, newest first, with those that are over.
@@ -140,6 +134,10 @@ class ApiKeyService:
         """Return how many tokens the keys' answers took today, in UTC; keys without any are left out."""
         async with self.database.begin(viewer.workspaces) as session:
             return await key_repository.tokens_used(session, key_ids, today())
+
+
+def _may_see(viewer: Viewer, key: ApiKey) -> bool:
+    return key.created_by == viewer.user_id or Act.MANAGE_KEYS.allows(viewer.workspaces[key.workspace_id])
 
 
 def _managed(viewer: Viewer, workspace_id: UUID | None) -> Reach:

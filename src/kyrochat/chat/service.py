@@ -95,6 +95,7 @@ class ChatService(ConversationReader):
         rules.enforce()
         async with self.database.begin(viewer.workspaces) as session:
             bot = await _bot(session, viewer, bot_id)
+            viewer.must(Act.CHAT, bot.workspace_id)
             is_public = viewer.key is not None and viewer.key.is_public
             conversation = Conversation(
                 id=_id(is_public),

@@ -11,7 +11,7 @@ from kyrochat.db import models
 from kyrochat.errors import NotFound
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.enums import ApiKeyScope
-from kyrochat.graphql.ids import global_id, row_id
+from kyrochat.graphql.ids import global_id, optional_row_id, row_id
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
 from kyrochat.graphql.people import Person
@@ -157,7 +157,7 @@ class ApiKeyQuery:
     ) -> Connection[ApiKey]:
         """Page."""
         keys, viewer = info.context.services.api_keys, info.context.viewer
-        workspace = row_id("Workspace", workspace_id) if workspace_id else None
+        workspace = optional_row_id("Workspace", workspace_id)
         page = await keys.page(viewer, workspace, page_request(first, after, last, before))
         return connection(page, ApiKey.from_row, lambda: keys.count(viewer, workspace))
 
@@ -173,11 +173,11 @@ class ApiKeyMutation:
         """Create."""
         key, secret = await info.context.services.api_keys.create(
             info.context.viewer,
-            row_id("Workspace", input.workspace_id) if input.workspace_id else None,
+            optional_row_id("Workspace", input.workspace_id),
             NewKey(
                 name=input.name,
                 scopes=frozenset(input.scopes),
-                bot_id=row_id("Bot", input.bot_id) if input.bot_id else None,
+                bot_id=optional_row_id("Bot", input.bot_id),
                 allowed_origins=input.allowed_origins or (),
                 expires_at=input.expires_at or None,
                 expires_in_days=None if input.expires_in_days is UNSET else input.expires_in_days,

@@ -10,7 +10,7 @@ from kyrochat.bots.service import BotFields
 from kyrochat.db import models
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.enums import DocumentStatus
-from kyrochat.graphql.ids import global_id, row_id
+from kyrochat.graphql.ids import global_id, optional_row_id, row_id
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
 from kyrochat.graphql.problems import ConflictProblem, InvalidInputProblem, NotFoundProblem
@@ -202,7 +202,7 @@ class BotQuery:
     ) -> Connection[Bot]:
         """Page."""
         bots, viewer = info.context.services.bots, info.context.viewer
-        workspace = row_id("Workspace", workspace_id) if workspace_id else None
+        workspace = optional_row_id("Workspace", workspace_id)
         page = await bots.page(viewer, workspace, page_request(first, after, last, before))
         return connection(page, lambda row: Bot.from_row(row, info.context), lambda: bots.count(viewer, workspace))
 
@@ -216,7 +216,7 @@ class BotMutation:
         self, info: Info, input: Annotated[CreateBotInput, strawberry.argument(description="The bot.")]
     ) -> CreateBotResult:
         """Create."""
-        workspace = row_id("Workspace", input.workspace_id) if input.workspace_id else None
+        workspace = optional_row_id("Workspace", input.workspace_id)
         row = await info.context.services.bots.create(info.context.viewer, workspace, _fields(input))
         return Bot.from_row(row, info.context)
 

@@ -13,7 +13,7 @@ from kyrochat.errors import NotFound
 from kyrochat.graphql.answer_events import AnswerEvent, event_type
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.enums import MessageRole, MessageStatus
-from kyrochat.graphql.ids import global_id, row_id
+from kyrochat.graphql.ids import global_id, optional_row_id, row_id
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
 from kyrochat.graphql.passages import Citation, Passage
@@ -255,7 +255,7 @@ class ChatMutation:
             row_id("Conversation", input.conversation_id),
             input.text,
             idempotency_key=None if input.idempotency_key is UNSET else input.idempotency_key,
-            parent_id=row_id("Message", input.parent_id) if input.parent_id else None,
+            parent_id=optional_row_id("Message", input.parent_id),
         )
         return Exchange.from_service(exchange)
 

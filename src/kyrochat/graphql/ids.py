@@ -5,6 +5,7 @@ import binascii
 from uuid import UUID
 
 import strawberry
+from strawberry import UNSET
 
 NOBODYS_ID = UUID(int=0)
 
@@ -31,3 +32,8 @@ def row_id(kind: str, value: str) -> UUID:
     """
     found = split_id(value)
     return found[1] if found is not None and found[0] == kind else NOBODYS_ID
+
+
+def optional_row_id(kind: str, value: str | None) -> UUID | None:
+    """Return the same for an id that may be left out: None when it is. An empty text is no id, and not left out."""
+    return None if value is None or value is UNSET else row_id(kind, value)
