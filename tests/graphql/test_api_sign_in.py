@@ -2,21 +2,13 @@
 
 import pytest
 
+from kyrochat.graphql.permissions import ROOT_FIELDS, Who
 from tests.graphql.conftest import Owner
 from tests.graphql.operations import Operation, operations
 from tests.graphql.sending import codes, send
 from tests.graphql_client import GraphQLClient, Refused, register
 
-PUBLIC = {
-    "serverInfo",
-    "invitation",
-    "register",
-    "login",
-    "refreshSession",
-    "requestPasswordReset",
-    "resetPassword",
-    "refreshSocket",
-}
+PUBLIC = {coordinate.partition(".")[2] for coordinate, who in ROOT_FIELDS.items() if who is Who.ANYBODY}
 PRIVATE = [operation for operation in operations() if operation.name not in PUBLIC]
 LEAST = [operation for operation in operations(required_only=True) if operation.name not in PUBLIC]
 pytestmark = pytest.mark.usefixtures("no_faults")
