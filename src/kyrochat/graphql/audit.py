@@ -10,7 +10,7 @@ from kyrochat.accounts.audit_repository import Wanted
 from kyrochat.db import models
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.enums import AuditAct
-from kyrochat.graphql.ids import NOBODYS_ID, global_id, row_id, split_id
+from kyrochat.graphql.ids import NOBODYS_ID, global_id, optional_row_id, split_id
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
 from kyrochat.graphql.people import Person
@@ -132,10 +132,10 @@ class AuditQuery:
         """Page."""
         log, viewer = info.context.services.audit, info.context.viewer
         wanted = Wanted(
-            workspace_id=row_id("Workspace", workspace_id) if workspace_id else None,
+            workspace_id=optional_row_id("Workspace", workspace_id),
             acts=acts or (),
-            actor_id=row_id("User", actor_id) if actor_id else None,
-            of=(split_id(object_id) or ("", NOBODYS_ID)) if object_id else None,
+            actor_id=optional_row_id("User", actor_id),
+            of=None if object_id in (None, UNSET) else split_id(object_id) or ("", NOBODYS_ID),
             since=since or None,
             until=until or None,
         )
