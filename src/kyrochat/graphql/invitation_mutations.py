@@ -9,7 +9,7 @@ from kyrochat.accounts.invitations import DEFAULT_DAYS, InvitationLink
 from kyrochat.db.states import WorkspaceRole as Role
 from kyrochat.graphql.context import Info
 from kyrochat.graphql.enums import WorkspaceRole
-from kyrochat.graphql.ids import row_id
+from kyrochat.graphql.ids import optional_row_id, row_id
 from kyrochat.graphql.invitations import Invitation
 from kyrochat.graphql.problems import ConflictProblem, InvalidInputProblem, NotFoundProblem, QuotaExceededProblem
 from kyrochat.graphql.workspaces import Workspace
@@ -91,7 +91,7 @@ class InvitationMutation:
         """Create."""
         link = await info.context.services.invitations.create(
             info.context.viewer,
-            row_id("Workspace", input.workspace_id) if input.workspace_id else None,
+            optional_row_id("Workspace", input.workspace_id),
             input.role or Role.VIEWER,
             input.email or None,
             DEFAULT_DAYS if input.expires_in_days in (None, UNSET) else input.expires_in_days,
