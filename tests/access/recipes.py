@@ -17,6 +17,8 @@ NEW_PASSWORD = "another horse, another battery"
 RECIPES: Mapping[str, list[Recipe]] = {
     "Query.serverInfo": [Recipe()],
     "Query.me": [Recipe()],
+    "Query.invitation": [Recipe({"token": The("invitationToken")})],
+    "Query.siteInvitations": [Recipe()],
     "Query.sessions": [Recipe()],
     "Query.users": [Recipe()],
     "Query.node": [
@@ -27,6 +29,7 @@ RECIPES: Mapping[str, list[Recipe]] = {
             "Workspace": "Workspace",
             "ApiKey": "ApiKey",
             "AuditEntry": "AuditEntry",
+            "Invitation": "Invitation",
             "Bot": "Bot",
             "Document": "Document",
             "Conversation": "Conversation",
@@ -77,6 +80,9 @@ RECIPES: Mapping[str, list[Recipe]] = {
     ],
     "Mutation.removeMember": [Recipe({"input": {"workspaceId": The("Workspace"), "userId": The("Member")}})],
     "Mutation.leaveWorkspace": [Recipe({"workspaceId": The("Workspace")})],
+    "Mutation.createInvitation": [Recipe({"input": {"workspaceId": The("Workspace"), "role": "VIEWER"}})],
+    "Mutation.revokeInvitation": [Recipe({"id": The("Invitation")})],
+    "Mutation.acceptInvitation": [Recipe({"input": {"token": The("invitationToken")}})],
     "Mutation.createApiKey": [
         Recipe({"input": {"name": "New", "scopes": ["READ"], "workspaceId": The("Workspace"), "botId": The("Bot")}})
     ],

@@ -30,7 +30,7 @@ from kyrochat.db.models import (
     WorkspaceMember,
 )
 from kyrochat.db.states import ApiKeyScope, DocumentStatus, WorkspaceRole
-from kyrochat.graphql.ids import global_id
+from kyrochat.graphql.ids import NOBODYS_ID, global_id, split_id
 from tests.access.cast import ORIGIN, PASSWORD, Key, Person, Scene, Tenant, Things
 from tests.access.talks import add_talks
 from tests.factories import make_document
@@ -40,9 +40,29 @@ async def make_scene(database: Database) -> Scene:
     """Write it into an empty database."""
     password_hash = await _hashed()
     administrator = await _make_person(database, "root", password_hash, is_admin=True)
-    ours = await _make_tenant(database, "kingfisher", password_hash)
-    theirs = await _make_tenant(database, "nightjar", password_hash)
+    host = await _make_person(database, "host", password_hash)
+    link = await _add_invitations(database, administrator, host)
+    ours = await _make_tenant(database, "kingfisher", password_hash, link)
+    theirs = await _make_tenant(database, "nightjar", password_hash, link)
     return Scene(ours, theirs, administrator)
+
+
+async def _add_invitations(database: Database, administrator: Person, host: Person) -> str:
+    """Add an invitation to the server, and one to a host whom nobody else visits; return its token."""
+    link, tomorrow = new_secret(INVITATION_PREFIX), datetime.now(UTC) + timedelta(days=1)
+    _, workspace_id = split_id(host.things["Personal"]) or ("", NOBODYS_ID)
+    to_server = Invitation(
+        created_by=administrator.user_id,
+        expires_at=tomorrow,
+        token_hash=new_id().bytes,
+        email="somebody@example.org",
+    )
+    to_host = Invitation(
+        created_by=host.user_id, expires_at=tomorrow, token_hash=secret_hash(link), workspace_id=workspace_id
+    )
+    async with database.begin([workspace_id], administers=True) as session:
+        session.add_all([to_server, to_host])
+    return link
 
 
 async def _hashed() -> str:
@@ -62,7 +82,7 @@ async def _make_person(database: Database, name: str, password_hash: str, *, is_
         session.add(
             WorkspaceMember(workspace_id=personal.id, user_id=user.id, role=WorkspaceRole.OWNER, is_personal=True)
         )
-        things = await _add_sessions(session, user)
+        things = {**await _add_sessions(session, user), "Personal": _id("Workspace", personal.id)}
     return Person(name, user.id, things)
 
 
@@ -80,7 +100,7 @@ async def _add_sessions(session: AsyncSession, user: User) -> Things:
     return {"User": _id("User", user.id), "Session": _id("ActiveSession", elsewhere.id), "resetToken": link}
 
 
-async def _make_tenant(database: Database, word: str, password_hash: str) -> Tenant:
+async def _make_tenant(database: Database, word: str, password_hash: str, link: str) -> Tenant:
     people = {
         role: await _make_person(database, f"{word}-{role.value.lower()}", password_hash) for role in WorkspaceRole
     }
@@ -117,7 +137,7 @@ async def _make_tenant(database: Database, word: str, password_hash: str) -> Ten
         workspace.id,
         owner,
         {role: person for role, person in people.items() if person is not owner},
-        {**shared, "Workspace": _id("Workspace", workspace.id), "word": word},
+        {**shared, "Workspace": _id("Workspace", workspace.id), "invitationToken": link},
         (bots[0][2], bots[1][2]),
         private,
         public,
@@ -219,12 +239,11 @@ async def _add_shared(
     session: AsyncSession, workspace_id: UUID, owner: Person, guest: Person, key: Key, word: str
 ) -> Things:
     """Add what belongs to the workspace as a whole."""
-    link = new_secret(INVITATION_PREFIX)
     invitation = Invitation(
         workspace_id=workspace_id,
         created_by=owner.user_id,
         email=f"{word}-invited@example.org",
-        token_hash=secret_hash(link),
+        token_hash=new_id().bytes,
         expires_at=datetime.now(UTC) + timedelta(days=7),
     )
     entry = AuditEntry(
@@ -244,7 +263,6 @@ async def _add_shared(
         "Member": _id("User", guest.user_id),
         "Invitation": _id("Invitation", invitation.id),
         "AuditEntry": _id("AuditEntry", entry.id),
-        "invitationToken": link,
     }
 
 
