@@ -163,6 +163,8 @@ def test_going_back_to_an_older_schema_asks_first_and_changes_nothing_without_an
         ("KYROCHAT_GRAPHIQL", "yes please"),
         ("KYROCHAT_LOG_FORMAT", "xml"),
         ("KYROCHAT_MAX_UPLOAD_BYTES", "0"),
+        ("KYROCHAT_TRUSTED_PROXIES", "proxy.example.com"),
+        ("KYROCHAT_INTROSPECTION", "sometimes"),
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_it(tmp_path: Path, name: str, value: str) -> None:
@@ -176,6 +178,13 @@ def test_a_short_secret_is_one_line_that_does_not_show_it(data_dir: Path) -> Non
     assert done.returncode == 1
     assert "KYROCHAT_SECRET_KEY" in done.stderr.splitlines()[-1]
     assert "hunter2" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_origin_that_is_none_is_told(data_dir: Path) -> None:
+    done = run("serve", "--port", "0", "--data-dir", data_dir, KYROCHAT_ALLOWED_ORIGINS="app.example.com")
+    assert done.returncode == 1
+    assert "KYROCHAT_ALLOWED_ORIGINS is wrong. Invalid origin 'app.example.com'" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 

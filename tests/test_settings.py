@@ -98,6 +98,9 @@ def test_an_empty_value_is_none_and_strangers_are_ignored(monkeypatch: pytest.Mo
         ("LOG_FORMAT", "xml", "'auto', 'console' or 'json'"),
         ("MAX_UPLOAD_BYTES", "0", "max_upload_bytes"),
         ("FETCH_ALLOW_CIDRS", "10.0.0.1/8", "has host bits set"),
+        ("TRUSTED_PROXIES", "proxy.example.com", "does not appear to be an IPv4 or IPv6 network"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "has host bits set"),
+        ("INTROSPECTION", "no", "'on' or 'off'"),
         ("FETCH_ALLOW_CIDRS", "10.0.0.0/8,intranet", "'intranet' does not appear to be an IPv4 or IPv6 network"),
     ],
 )
@@ -136,6 +139,15 @@ def test_only_loopback_addresses_count_as_this_machine(host: str, is_loopback: b
     assert settings.serves_graphiql is is_loopback
     assert Settings(host=host, graphiql=Switch.ON).serves_graphiql
     assert not Settings(host=host, graphiql=Switch.OFF).serves_graphiql
+
+
+def test_proxies_are_networks_separated_by_commas() -> None:
+    assert Settings(trusted_proxies=" 10.0.0.0/8, 192.0.2.1,fd00::/8,").proxy_networks == (
+        ip_network("10.0.0.0/8"),
+        ip_network("192.0.2.1/32"),
+        ip_network("fd00::/8"),
+    )
+    assert Settings().proxy_networks == ()
 
 
 def test_origins_are_separated_by_commas() -> None:

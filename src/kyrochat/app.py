@@ -11,8 +11,6 @@ from importlib.metadata import version
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
@@ -44,7 +42,10 @@ from kyrochat.errors import KyroError
 from kyrochat.graphql.context import Context, Services
 from kyrochat.graphql.pages import page_routes
 from kyrochat.graphql.schema import build_schema
+from kyrochat.graphql.transport.gates import gated
 from kyrochat.graphql.transport.grants import Grant, Renew
+from kyrochat.graphql.transport.hosts import Hosts
+from kyrochat.graphql.transport.origins import Origins
 from kyrochat.graphql.transport.view import GraphQLView, authorization
 from kyrochat.jobs.queue import ClaimedJob, Queue
 from kyrochat.jobs.worker import Kind, Worker
@@ -194,36 +195,32 @@ class KyroApp:
         self._settings, self._access, self._provided = settings, access, provided
         self._runtime: Runtime | None = None
         self._is_draining = False
-        origins = settings.origins
+        origins = Origins.of(settings.origins).allowed
         self.view = GraphQLView(
-            build_schema(),
+            build_schema(introspection=settings.allows_introspection),
             self._context,
             on_connect=self._grant,
             allowed_origins=origins,
             graphiql=settings.serves_graphiql,
             upload_max_bytes=settings.max_upload_bytes + MULTIPART_ENVELOPE_BYTES,
+            trusted_proxies=settings.proxy_networks,
         )
         pages = page_routes(
             graphiql=settings.serves_graphiql,
+            schema=settings.allows_introspection,
             is_draining=lambda: self._is_draining,
             checks={"database": self._check_database},
         )
-        cors = Middleware(
-            CORSMiddleware,
-            allow_origins=list(origins),
-            allow_methods=["POST"],
-            allow_headers=["authorization", "content-type", "graphql-require-preflight", "apollo-require-preflight"],
-            max_age=600,
-        )
-        self._starlette = Starlette(
+        app = Starlette(
             routes=[Route("/graphql", self.view), WebSocketRoute("/graphql", self.view), *pages],
-            middleware=[cors] if origins else [],
             lifespan=self._lifespan,
         )
+        hosts = Hosts.of(settings.hosts, is_loopback=settings.is_loopback)
+        self._asgi = gated(app, origins, hosts, settings.proxy_networks)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve."""
-        await self._starlette(scope, receive, send)
+        await self._asgi(scope, receive, send)
 
     def drain(self) -> None:
         """Tell probes that this process is about to end, and end event streams; clients resume elsewhere."""

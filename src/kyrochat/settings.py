@@ -3,6 +3,7 @@
 import ipaddress
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, field_validator
@@ -119,6 +120,19 @@ class Settings(BaseSettings):
         default="",
         description="Origins, separated by commas, whose browser pages may call the API; * for all.",
     )
+    allowed_hosts: str = Field(
+        default="",
+        description="Host names that the server answers to, separated by commas: `.example.com` is all below it, `*` "
+        "is any. Empty: this machine's own when bound to a loopback address, otherwise any.",
+    )
+    trusted_proxies: str = Field(
+        default="",
+        description="Networks of the proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: 10.0.0.0/8, "
+        "separated by commas.",
+    )
+    introspection: Switch = Field(
+        default=Switch.ON, description="off: the schema does not tell about itself, nor suggest names of fields."
+    )
     graphiql: Switch | None = Field(
         default=None, description="Serve GraphiQL. Empty: only when bound to a loopback address."
     )
@@ -131,7 +145,7 @@ class Settings(BaseSettings):
         default=20_000, ge=0, description="How many documents a workspace may have; 0: no limit."
     )
 
-    @field_validator("fetch_allow_cidrs")
+    @field_validator("fetch_allow_cidrs", "trusted_proxies")
     @classmethod
     def _check_networks(cls, value: str) -> str:
         _networks(value)
@@ -141,6 +155,18 @@ class Settings(BaseSettings):
     def fetch_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
         """`fetch_allow_cidrs` as networks."""
         return _networks(self.fetch_allow_cidrs)
+
+    @property
+    def proxy_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """`trusted_proxies` as networks."""
+        return _networks(self.trusted_proxies)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """`allowed_hosts` as a tuple, with the host of `public_url` if there are any or it needs to be named."""
+        named = tuple(host.strip() for host in self.allowed_hosts.split(",") if host.strip())
+        public = urlsplit(self.public_url or "").hostname
+        return (*named, public) if public and (named or self.is_loopback) else named
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -169,6 +195,11 @@ class Settings(BaseSettings):
             return self.public_url.rstrip("/")
         host = "localhost" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def allows_introspection(self) -> bool:
+        """Whether clients may ask the schema about itself."""
+        return self.introspection is Switch.ON
 
     @property
     def serves_graphiql(self) -> bool:

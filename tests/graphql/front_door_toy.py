@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -16,6 +16,7 @@ from sqlalchemy import text as sql
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 from strawberry.extensions import SchemaExtension
 
@@ -23,6 +24,8 @@ from kyrochat import errors
 from kyrochat.db.engine import Database
 from kyrochat.graphql.transport.document_cache import DocumentCache
 from kyrochat.graphql.transport.grants import Renew
+from kyrochat.graphql.transport.gates import gated
+from kyrochat.graphql.transport.hosts import Hosts
 from kyrochat.graphql.transport.schema_setup import KyroSchema
 from kyrochat.graphql.transport.uploads import Upload
 from kyrochat.graphql.transport.uvicorn_options import UVICORN_OPTIONS
@@ -43,6 +46,9 @@ class Doorbell:
     made: int = 0
     hanging: int = 0
     cancelled: int = 0
+    # Of clients, as told by proxies that are trusted, and of who is at the other end.
+    addresses: list[str] = field(default_factory=list)
+    peers: list[str] = field(default_factory=list)
     # For `sleepInDatabase`.
     database: Database | None = None
 
@@ -239,32 +245,41 @@ def toy_view(
     bell: Doorbell,
     cache: DocumentCache,
     extensions: Sequence[type[SchemaExtension] | Callable[[], SchemaExtension]],
+    introspection: bool,
     **options: object,
 ) -> GraphQLView:
-    schema = KyroSchema(Query, Mutation, Subscription, documents=cache, extensions=extensions)
+    schema = KyroSchema(
+        Query, Mutation, Subscription, documents=cache, extensions=extensions, introspection=introspection
+    )
 
     async def build_context(
         connection: Request | WebSocket, params: Mapping[str, object], renew: Renew | None
     ) -> Context:
         bell.contexts += 1
+        bell.addresses.append(view.address_of(connection))
+        bell.peers.append(connection.client.host if connection.client else "")
         token = authorization(connection, params)
         if token in FAILURES:
             raise FAILURES[token]()
         return Context(token, bell, renew)
 
-    return GraphQLView(schema, build_context, **options)  # type: ignore[arg-type]
+    view = GraphQLView(schema, build_context, **options)  # type: ignore[arg-type]
+    return view
 
 
 @asynccontextmanager
 async def serving(
     uvicorn_options: Mapping[str, object] | None = None,
     extensions: Sequence[type[SchemaExtension] | Callable[[], SchemaExtension]] = (),
+    hosts: Hosts | None = None,
+    introspection: bool = True,
     **options: object,
 ) -> AsyncIterator[Toy]:
     """Serve the toy on a free port; view options by name."""
     bell, cache = Doorbell(), DocumentCache()
-    view = toy_view(bell, cache, extensions, **options)
-    app = Starlette(routes=[Route("/graphql", view), WebSocketRoute("/graphql", view)])
+    view = toy_view(bell, cache, extensions, introspection, **options)
+    app: ASGIApp = Starlette(routes=[Route("/graphql", view), WebSocketRoute("/graphql", view)])
+    app = gated(app, (), hosts or Hosts(None), options.get("trusted_proxies", ()))  # type: ignore[arg-type]
     settings: dict[str, object] = {**UVICORN_OPTIONS, "timeout_graceful_shutdown": 2, **(uvicorn_options or {})}
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, **settings)  # type: ignore[arg-type]
     server = uvicorn.Server(config)

@@ -129,3 +129,33 @@ async def test_pages_beside_the_api(visitor: GraphQLClient, server: Server) -> N
         "/nothing": 404,
         "/graphiql/../../../etc/passwd": 404,
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("/livez", "no-store"),
+        ("/readyz", "no-store"),
+        ("/schema.graphql", "no-store"),
+        ("/graphiql/", "no-cache"),
+        ("/reset-password", "no-store"),
+        ("/nothing", "no-store"),
+    ],
+)
+async def test_every_page_has_its_headers(visitor: GraphQLClient, server: Server, path: str, kept: str) -> None:
+    answer = await visitor.http.get(server.url + path)
+
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none';")
+    assert answer.headers["cache-control"] == kept
+    assert "server" not in answer.headers
+
+
+async def test_a_page_that_borrows_the_address_gets_nothing(visitor: GraphQLClient, server: Server) -> None:
+    refused = await visitor.post(INFO, Host="evil.example")
+    probed = await visitor.http.get(server.url + "/livez", headers={"Host": "10.0.0.7"})
+
+    assert (refused.status_code, codes(refused.json())) == (421, ["BAD_USER_INPUT"])
+    assert probed.status_code == 200

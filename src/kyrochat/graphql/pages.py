@@ -34,8 +34,6 @@ RESET_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
 }
 
 Check = Callable[[], Awaitable[None]]
@@ -58,16 +56,16 @@ class GraphiQLFiles:
                 headers = MutableHeaders(scope=message)
                 headers["Cache-Control"] = "public, max-age=31536000, immutable" if is_asset else "no-cache"
                 headers["Content-Security-Policy"] = GRAPHIQL_POLICY
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
             await send(message)
 
         await self._files(scope, receive, send_with_headers)
 
 
-def page_routes(*, graphiql: bool, is_draining: Callable[[], bool], checks: Mapping[str, Check]) -> list[BaseRoute]:
+def page_routes(
+    *, graphiql: bool, schema: bool, is_draining: Callable[[], bool], checks: Mapping[str, Check]
+) -> list[BaseRoute]:
     """Return the routes. Each check of `/readyz` passes when it raises nothing within `CHECK_TIMEOUT_S`."""
-    text = schema_text()
+    text = schema_text() if schema else ""
 
     async def livez(request: Request) -> Response:
         del request
@@ -79,7 +77,7 @@ def page_routes(*, graphiql: bool, is_draining: Callable[[], bool], checks: Mapp
         ready = all(result == "ok" for result in results.values()) and not is_draining()
         return JSONResponse({"ready": ready, "checks": results}, 200 if ready else 503)
 
-    async def schema(request: Request) -> Response:
+    async def schema_page(request: Request) -> Response:
         del request
         return PlainTextResponse(text, media_type="application/graphql")
 
@@ -88,7 +86,9 @@ def page_routes(*, graphiql: bool, is_draining: Callable[[], bool], checks: Mapp
         # Relative, so that it holds behind a proxy that adds a prefix.
         return RedirectResponse("graphiql/", 307)
 
-    routes: list[BaseRoute] = [Route("/livez", livez), Route("/readyz", readyz), Route("/schema.graphql", schema)]
+    routes: list[BaseRoute] = [Route("/livez", livez), Route("/readyz", readyz)]
+    if schema:
+        routes.append(Route("/schema.graphql", schema_page))
     routes += [Route(f"{PAGE}{path}", _reset_file(*file)) for path, file in RESET_FILES.items()]
     if graphiql:
         routes += [Route("/", home), Route("/graphiql", home), Mount("/graphiql", GraphiQLFiles())]

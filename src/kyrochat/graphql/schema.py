@@ -156,8 +156,8 @@ class Subscription(ChatSubscription, DocumentSubscription, IngestionSubscription
     """All subscriptions."""
 
 
-def build_schema() -> KyroSchema:
-    """Return the schema that `schema.graphql` shows."""
+def build_schema(*, introspection: bool = True) -> KyroSchema:
+    """Return the schema that `schema.graphql` shows; without `introspection` it tells clients nothing about itself."""
     return KyroSchema(
         Query,
         Mutation,
@@ -165,6 +165,7 @@ def build_schema() -> KyroSchema:
         types=[User, ActiveSession, Workspace, ApiKey, AuditEntry, Bot, Document, Conversation, Message, Invitation],
         exception_handlers=EXCEPTION_HANDLERS,
         extensions=[CostGuard, KeyGuard, TimeLimit],
+        introspection=introspection,
     )
 
 

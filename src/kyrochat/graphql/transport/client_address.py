@@ -41,8 +41,10 @@ def address_of(connection: HTTPConnection, trusted: Sequence[Network]) -> str:
 
 def came_by_tls(connection: HTTPConnection, trusted: Sequence[Network]) -> bool:
     """Say whether the client speaks TLS, to us or to a trusted proxy that says so in X-Forwarded-Proto."""
-    if connection.url.scheme in ("https", "wss"):
+    if connection.scope.get("scheme") in ("https", "wss"):
         return True
+    if not trusted:
+        return False
     peer = _parsed(connection.client.host) if connection.client else None
     if peer is None or not is_trusted(peer, trusted):
         return False

@@ -33,6 +33,7 @@ class DocumentCache:
     max_chars: int = MAX_CACHED_CHARS
     max_document_chars: int = MAX_CACHED_DOCUMENT_CHARS
     max_tokens: int = MAX_TOKENS
+    hides_suggestions: bool = False
     hits: int = 0
     misses: int = 0
     _entries: OrderedDict[str, _Entry] = field(default_factory=OrderedDict)
@@ -88,7 +89,13 @@ class _CachedDocument(SchemaExtension):
             if entry.errors is None or entry.rules != context.validation_rules:
                 entry.rules = context.validation_rules
                 rules = (*entry.rules, MaybeNullValidationRule, OneOfInputValidationRule)
-                entry.errors = validate(context.schema._schema, entry.document, rules, max_errors=MAX_ERRORS)
+                entry.errors = validate(
+                    context.schema._schema,
+                    entry.document,
+                    rules,
+                    max_errors=MAX_ERRORS,
+                    hide_suggestions=self._cache.hides_suggestions,
+                )
                 for error in entry.errors:
                     # Marked here: later they look just like errors in the values of variables.
                     error.extensions = {"code": VALIDATION_FAILED, **(error.extensions or {})}

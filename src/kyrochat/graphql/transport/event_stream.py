@@ -17,7 +17,7 @@ from kyrochat.graphql.transport.refusals import encode_json
 KEEP_ALIVE_S = 15.0
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache, no-transform"),
+    (b"cache-control", b"no-cache, no-store, no-transform"),
     (b"x-accel-buffering", b"no"),
     (b"vary", b"Accept"),
 ]

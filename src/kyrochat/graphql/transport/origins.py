@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from strawberry.http.websocket_origin import is_same_origin, normalize_allowed_origins, normalize_origin
 
+from kyrochat.errors import ConfigurationError
+
 
 @dataclass(frozen=True, slots=True)
 class Origins:
@@ -18,9 +20,12 @@ class Origins:
         """Return the allow list in the form in which browsers send origins.
 
         Raises:
-            ValueError: one of them is not an origin.
+            ConfigurationError: one of them is not an origin.
         """
-        return cls(normalize_allowed_origins(tuple(origins)))
+        try:
+            return cls(normalize_allowed_origins(tuple(origins)))
+        except ValueError as error:
+            raise ConfigurationError(f"KYROCHAT_ALLOWED_ORIGINS is wrong. {error}") from error
 
     def allow(self, headers: Headers) -> bool:
         """Whether the handshake with these headers may go on; clients that are no browsers send no Origin."""

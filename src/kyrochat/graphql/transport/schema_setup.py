@@ -5,8 +5,9 @@ from typing import Any
 
 import strawberry
 from graphql import GraphQLError
-from strawberry.extensions import SchemaExtension
+from strawberry.extensions import DisableIntrospection, SchemaExtension
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.execution import ExecutionContext
 from strawberry.types.scalar import ScalarDefinition
 
@@ -16,6 +17,8 @@ from kyrochat.graphql.transport.uploads import UPLOAD_SCALAR, Upload
 
 class KyroSchema(strawberry.Schema):
     """A schema with a cache of documents, that leaves the logging of errors to the front door.
+
+    Without `introspection` it does not tell about itself, nor suggest what a misspelt name may have meant.
 
     Strawberry logs every error at ERROR, with a traceback and the document: client mistakes too, and 200 MB of
     it when the document has 200 MB.
@@ -30,9 +33,14 @@ class KyroSchema(strawberry.Schema):
         extensions: Iterable[type[SchemaExtension] | Callable[[], SchemaExtension]] = (),
         config: StrawberryConfig | None = None,
         documents: DocumentCache | None = None,
+        introspection: bool = True,
         **options: Any,
     ) -> None:
         self.documents = documents or DocumentCache()
+        if not introspection:
+            extensions = (*extensions, DisableIntrospection)
+            options["execution_context_class"] = _KeepsNames
+            self.documents.hides_suggestions = True
         super().__init__(
             query,
             mutation,
@@ -45,6 +53,13 @@ class KyroSchema(strawberry.Schema):
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Do nothing: `masking` sees each error on its way out, on every transport, and logs it there."""
+
+
+class _KeepsNames(StrawberryGraphQLCoreExecutionContext):
+    @classmethod
+    def build(cls, *args: Any, **options: Any) -> Any:
+        """Check the variables, too, without a word of what they may have meant."""
+        return super().build(*args, **{**options, "hide_suggestions": True})
 
 
 def make_schema_config(scalar_map: Mapping[object, ScalarDefinition] | None = None) -> StrawberryConfig:

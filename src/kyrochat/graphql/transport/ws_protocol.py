@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
@@ -37,6 +38,12 @@ class AbortingWS(CutsStalledClients, WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if hasattr(self, "scope"):
             cast("dict[str, object]", self.scope["extensions"])[DRAINED] = self.writable.wait
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send; a handshake that is refused with a response is complete, which uvicorn logs as an error otherwise."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
 
     def handle_cont(self, event: Frame) -> None:
         """Take a fragment, unless there are too many."""
