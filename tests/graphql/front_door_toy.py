@@ -23,8 +23,8 @@ from strawberry.extensions import SchemaExtension
 from kyrochat import errors
 from kyrochat.db.engine import Database
 from kyrochat.graphql.transport.document_cache import DocumentCache
-from kyrochat.graphql.transport.grants import Renew
 from kyrochat.graphql.transport.gates import gated
+from kyrochat.graphql.transport.grants import Renew
 from kyrochat.graphql.transport.hosts import Hosts
 from kyrochat.graphql.transport.schema_setup import KyroSchema
 from kyrochat.graphql.transport.uploads import Upload
