@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVE_ARGS ?=
 
-.PHONY: help serve test soak browser check lint types floors schema lock bench clean
+.PHONY: help serve test soak browser check lint types floors schema docs-permissions lock bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -46,6 +46,9 @@ check: lint types floors test  ## The whole gate
 
 schema: $(STAMP)  ## Write schema.graphql anew
 	$(BIN)/kyrochat schema > schema.graphql
+
+docs-permissions: $(STAMP)  ## Write the tables of docs/permissions.md anew
+	$(BIN)/python -m tests.access.permission_table
 
 bench: $(STAMP)  ## Measure speed and retrieval quality against baselines
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
