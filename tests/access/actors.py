@@ -85,6 +85,7 @@ async def sign_in(world: World, scene: Scene) -> dict[str, Things]:
     for person in scene.people:
         answer = await post(world.app, LOGIN, {"email": person.email, "password": PASSWORD}, {})
         session = answer.value("login")
+        assert session is not None, answer
         credentials[person.name] = {**session, "email": person.email}
     return credentials
 

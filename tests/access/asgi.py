@@ -10,7 +10,8 @@ from typing import Any
 import httpx2
 from starlette.types import ASGIApp, Message, Scope
 
-URL = "http://kyrochat.test/graphql"
+HOST = "127.0.0.1"
+URL = f"http://{HOST}/graphql"
 RESULT, EVENTS = "application/graphql-response+json", "text/event-stream"
 PROTOCOL = "graphql-transport-ws"
 DEADLINE_S = 10
@@ -129,7 +130,7 @@ def _scope(kind: str, headers: list[tuple[bytes, bytes]]) -> Scope:
         "root_path": "",
         "headers": [(name.lower(), value) for name, value in headers],
         "client": ("127.0.0.1", 50_000),
-        "server": ("kyrochat.test", 80),
+        "server": (HOST, 80),
         "state": {},
     }
 
@@ -140,7 +141,7 @@ async def over_socket(
     """Send an operation over a socket of its own, which is opened with these headers."""
     to_app: asyncio.Queue[Message] = asyncio.Queue()
     from_app: asyncio.Queue[Message] = asyncio.Queue()
-    raw = [(name.encode(), value.encode()) for name, value in {"Host": "kyrochat.test", **headers}.items()]
+    raw = [(name.encode(), value.encode()) for name, value in {"Host": HOST, **headers}.items()]
     scope = {**_scope("websocket", raw), "subprotocols": [PROTOCOL]}
 
     async def say(message: object) -> None:
