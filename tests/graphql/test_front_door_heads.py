@@ -1,13 +1,14 @@
 """Requests that never get to the point: heads that trickle, that are too large, or that come too many at once."""
 
 import asyncio
+import json
 import logging
 
 import pytest
 
 from kyrochat.graphql.transport.http_protocol import MAX_HEAD_BYTES, AbortingHTTP
 from kyrochat.graphql.transport.uvicorn_options import UVICORN_OPTIONS
-from tests.graphql.front_door_toy import Toy, serving, until
+from tests.graphql.front_door_toy import Toy, codes, serving, until
 from tests.graphql.raw_client import raw
 
 HELLO = b'{"query": "{ hello }"}'
@@ -110,14 +111,16 @@ async def test_a_request_that_takes_long_to_answer_is_not_cut_off() -> None:
         ["X: " + "x" * MAX_HEAD_BYTES],
         [f"X-{number}: x" for number in range(101)],
         ["x" * MAX_HEAD_BYTES + ": x"],
+        ["X: " + "x" * 900_000],
     ],
-    ids=["a long value", "many headers", "a long name"],
+    ids=["a long value", "many headers", "a long name", "900 kB"],
 )
 async def test_a_head_that_is_too_large_gets_431(headers: list[str], caplog: pytest.LogCaptureFixture) -> None:
     async with serving() as toy, raw(toy.port, post(HELLO, *headers)) as client:
         answer = await client.rest()
 
         assert answer.startswith(b"HTTP/1.1 431 ")
+        assert codes(json.loads(answer.partition(b"\r\n\r\n")[2])) == ["BAD_USER_INPUT"]
         assert toy.bell.contexts == 0
     assert sum(len(record.getMessage()) for record in caplog.records) < 1_000
 

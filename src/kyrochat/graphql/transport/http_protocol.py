@@ -5,12 +5,16 @@ from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from kyrochat.graphql.transport.refusals import RequestRefused, encode_json
 from kyrochat.graphql.transport.stall_guard import CutsStalledClients, cut
 
 # From its first byte, or from the beginning of the connection, to the end of the head.
 HEAD_TIMEOUT_S = 15.0
 MAX_HEAD_BYTES = 32 * 1024
 MAX_HEADERS = 100
+# Of what a client goes on sending after it has been refused.
+MAX_DISCARDED_BYTES = 1024 * 1024
+LINGER_S = 2.0
 # Requests behind one that is being answered. Browsers send none, and each takes a hundred times its size in memory.
 MAX_PIPELINED = 8
 
@@ -24,6 +28,8 @@ class AbortingHTTP(CutsStalledClients, HttpToolsProtocol):
     # What came in since the last whole head, or piece of a body: a head, or trailers, that have no end.
     _unfinished_bytes = 0
     _is_upgraded = False
+    # Once it has been refused: how much more we read without looking at it.
+    _left_to_discard = 0
     _refusal: HTTPStatus | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -38,9 +44,15 @@ class AbortingHTTP(CutsStalledClients, HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in data. Between requests it begins the next head, or belongs to a body that nobody wants any more."""
-        self._unfinished_bytes += len(data)
-        super().data_received(data)
-        if self._is_upgraded or self.transport.is_closing():
+        if self._left_to_discard:
+            self._discard(data)
+        else:
+            self._unfinished_bytes += len(data)
+            super().data_received(data)
+            self._check_progress()
+
+    def _check_progress(self) -> None:
+        if self._is_upgraded or self._left_to_discard or self.transport.is_closing():
             return
         if self._unfinished_bytes > self.max_head_bytes:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -96,13 +108,23 @@ class AbortingHTTP(CutsStalledClients, HttpToolsProtocol):
             # Nor need anything be said to who never said a word: browsers open connections in advance.
             self.transport.close()
             return
-        words = f"{status.phrase}\n".encode()
+        body = encode_json({"errors": [RequestRefused(status, "BAD_USER_INPUT", _WORDS[status]).as_error()]}).encode()
         head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: text/plain; charset=utf-8\r\n"
-            f"content-length: {len(words)}\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+            f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json; charset=utf-8\r\n"
+            f"content-length: {len(body)}\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
         )
-        self.transport.write(head.encode() + words)
-        self.transport.close()
+        self.transport.write(head.encode() + body)
+        # Closing at once makes TCP reset the connection, and the reset destroys the answer on its way to a client
+        # that is still sending.
+        self._left_to_discard = MAX_DISCARDED_BYTES
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.close)
+
+    def _discard(self, data: bytes) -> None:
+        self._left_to_discard -= len(data)
+        if self._left_to_discard <= 0:
+            self.transport.close()
 
     def _start_clock(self) -> None:
         self._stop_clock()
@@ -117,6 +139,16 @@ class AbortingHTTP(CutsStalledClients, HttpToolsProtocol):
         self._deadline = None
         if not self.transport.is_closing():
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+
+
+_WORDS = {
+    HTTPStatus.BAD_REQUEST: "This is no HTTP request.",
+    HTTPStatus.REQUEST_TIMEOUT: f"The head of a request has to come in within {HEAD_TIMEOUT_S:g} s.",
+    HTTPStatus.TOO_MANY_REQUESTS: f"At most {MAX_PIPELINED} requests may wait behind one that is being answered.",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
+        f"The head of a request may have at most {MAX_HEAD_BYTES:,} bytes and {MAX_HEADERS} headers."
+    ),
+}
 
 
 class _TooMuch(Exception):
