@@ -43,6 +43,7 @@ def patient(url: str, clock: Callable[[], float] = time.monotonic) -> AbstractAs
     return open_shared(url, timeout_s=10, clock=clock)
 
 
+CROWD = 1_600
 AWAY, BACK = "Redis does not", "Redis is back:"
 
 
@@ -126,23 +127,23 @@ async def test_nobody_waits_for_a_redis_that_hangs(redis: RedisProcess, caplog: 
         redis.freeze()
         try:
             began = time.monotonic()
-            assert await spend(rates, POINTS, 500) == 500
+            assert await spend(rates, POINTS, CROWD) == CROWD
             first_s = time.monotonic() - began
             began = time.monotonic()
-            assert await spend(rates, POINTS, 500) == 500
+            assert await spend(rates, POINTS, CROWD) == CROWD
             assert await spend(rates, LOGIN, 10) == 3
             later_s = time.monotonic() - began
             clock.now += RETRY_S
             began = time.monotonic()
-            assert await spend(rates, POINTS, 500) == 500
+            assert await spend(rates, POINTS, CROWD) == CROWD
             looking_s = time.monotonic() - began
         finally:
             redis.thaw()
 
-        # A tenth of a second, and what a busy machine adds to it.
-        assert first_s < 1
-        assert later_s < 1
-        assert looking_s < 1
+        # A tenth of a second, and what a busy machine adds to it; ten seconds if they all waited, 16 at a time.
+        assert first_s < 5
+        assert later_s < 5
+        assert looking_s < 5
         assert said(caplog) == [AWAY]
         clock.now += RETRY_S
         assert await spend(rates, POINTS, 1) == 1
