@@ -19,6 +19,7 @@ from kyrochat.accounts.workspaces import WorkspaceService
 from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
 from tests.accounts.key_scene import Keys
+from tests.accounts.letterbox import Letterbox
 from tests.accounts.scene import Doors
 from tests.accounts.team import Team
 from tests.factories import make_bot, make_viewer
@@ -88,3 +89,10 @@ async def keys(database: Database, changes: Changes, tokens: Tokens) -> Keys:
     ada = await make_viewer(database)
     bot = await make_bot(database, ada)
     return Keys(database, ApiKeyService(database, changes), Principals(database, tokens), ada, bot)
+
+
+@pytest.fixture
+def letterbox() -> Letterbox:
+    box = Letterbox()
+    box.is_open.set()
+    return box

@@ -1,7 +1,7 @@
 """Forgotten passwords: a link from an administrator or by mail, good once, for half an hour, and for one account."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -31,23 +31,12 @@ from kyrochat.errors import (
 from kyrochat.rates.counters import MemoryCounters
 from kyrochat.rates.service import Rates
 from tests.accounts.conftest import CountingHasher
+from tests.accounts.letterbox import Letterbox
 from tests.accounts.scene import LAPTOP, PASSWORD, Doors, Entry, acts, entries
 from tests.rates.conftest import KEY, Clock
 
 NEW = "four odd words here"
 STRANGER = Client("203.0.113.5", "curl")
-
-
-@dataclass
-class Letterbox:
-    """A mail server that keeps what it is given, as soon as it is open."""
-
-    mails: list[Mail] = field(default_factory=list)
-    is_open: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def send(self, mail: Mail) -> None:
-        await self.is_open.wait()
-        self.mails.append(mail)
 
 
 @pytest.fixture
@@ -59,13 +48,6 @@ async def root(doors: Doors) -> Viewer:
 @pytest.fixture
 async def ada(doors: Doors, root: Viewer) -> SignedIn:
     return await doors.register()
-
-
-@pytest.fixture
-def letterbox() -> Letterbox:
-    box = Letterbox()
-    box.is_open.set()
-    return box
 
 
 async def mailed(doors: Doors, letterbox: Letterbox, *emails: str) -> list[Mail]:

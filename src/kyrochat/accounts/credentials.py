@@ -10,6 +10,8 @@ from kyrochat.accounts.account_rules import check_email, check_new_password, nor
 from kyrochat.accounts.attempts import charge_attempt, note_failure, note_success
 from kyrochat.accounts.audit import AuditAct, record
 from kyrochat.accounts.ending import end_sessions
+from kyrochat.accounts.mail import Outbox
+from kyrochat.accounts.notices import tell_of_new_email, tell_of_new_password
 from kyrochat.accounts.passwords import MAX_PASSWORD_BYTES, Passwords
 from kyrochat.accounts.registration import EmailTaken
 from kyrochat.accounts.viewer import Viewer
@@ -29,6 +31,8 @@ class CredentialService:
     changes: Changes
     passwords: Passwords
     rates: Rates = NO_LIMITS
+    # None: this server sends no mail.
+    outbox: Outbox | None = None
 
     async def change_password(self, viewer: Viewer, current: str, new: str) -> User:
         """Set a new password and end all other sessions; return the user.
@@ -52,6 +56,7 @@ class CredentialService:
             await reset_repository.forget(session, locked.id)
             ended = await end_sessions(session, self.changes, locked.id, but=viewer.session_id)
             record(session, AuditAct.PASSWORD_CHANGED, viewer, subject_id=locked.id, details={"sessions_ended": ended})
+        tell_of_new_password(self.outbox, locked, viewer.client)
         return locked
 
     async def change_email(self, viewer: Viewer, current_password: str, new: str) -> User:
@@ -82,6 +87,8 @@ class CredentialService:
             if "users_email_key" in str(error.orig):
                 raise EmailTaken from error
             raise
+        if user.email != new:
+            tell_of_new_email(self.outbox, user.email, locked, viewer.client)
         return locked
 
     async def _user(self, viewer: Viewer) -> User:

@@ -78,7 +78,7 @@ async def open_accounts(
                 rates=rates,
             ),
             sessions,
-            CredentialService(database, changes, passwords, rates),
+            CredentialService(database, changes, passwords, rates, outbox),
             PasswordResetService(database, changes, passwords, settings.base_url, outbox, rates),
             Administration(database, changes),
             WorkspaceService(database, changes),

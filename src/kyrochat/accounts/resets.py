@@ -11,6 +11,7 @@ from kyrochat.accounts.attempts import charge_reset
 from kyrochat.accounts.audit import AuditAct, record
 from kyrochat.accounts.ending import end_sessions
 from kyrochat.accounts.mail import Mail, Outbox
+from kyrochat.accounts.notices import tell_of_new_password
 from kyrochat.accounts.passwords import Passwords
 from kyrochat.accounts.tokens import RESET_PREFIX, new_secret, secret_hash
 from kyrochat.accounts.viewer import Client, Operator, Viewer
@@ -112,6 +113,7 @@ class PasswordResetService:
             session.add(locked)
             ended = await end_sessions(session, self.changes, locked.id)
             record(session, AuditAct.PASSWORD_RESET, client, subject_id=locked.id, details={"sessions_ended": ended})
+        tell_of_new_password(self.outbox, locked, client)
         return locked
 
     async def _write_mail(self, email: str, client: Client) -> Mail | None:
