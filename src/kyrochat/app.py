@@ -1,6 +1,5 @@
-"""The composition root: settings in, a running server out. Here a job's kind meets its handler."""
+"""The composition root: settings in, a running server out."""
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -9,7 +8,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from sqlalchemy import text
-from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 from starlette.routing import Route, WebSocketRoute
@@ -20,8 +18,7 @@ from strawberry.http.websocket_origin import is_same_origin
 from kyrochat.accounts.opening import open_accounts
 from kyrochat.accounts.presence import Presences
 from kyrochat.accounts.viewer import Client, Page, Viewer
-from kyrochat.accounts.workspaces import PURGE_WORKSPACE
-from kyrochat.bots.service import PURGE_BOT, BotService
+from kyrochat.bots.service import BotService
 from kyrochat.chat.answer import Answerer
 from kyrochat.chat.log import AnswerLog
 from kyrochat.chat.running import RunningAnswers
@@ -29,15 +26,12 @@ from kyrochat.chat.service import ChatService
 from kyrochat.db.access import DatabaseAccess, refuse_to_bypass
 from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
-from kyrochat.documents.extraction import Extractor
-from kyrochat.documents.ingest import Ingestion, fail_document, retry_document
 from kyrochat.documents.intake import Quota
-from kyrochat.documents.kinds import INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS
-from kyrochat.documents.purge import BotPurge, DocumentPurge, VersionSweep
 from kyrochat.documents.reconcile import Reconciler
 from kyrochat.documents.service import DocumentService
 from kyrochat.documents.storage import FileStore, open_store
-from kyrochat.documents.workspace_purge import WorkspacePurge
+from kyrochat.documents.web.crawls import CrawlService
+from kyrochat.documents.web.service import WebDocumentService
 from kyrochat.errors import KyroError
 from kyrochat.graphql.context import Context, Services
 from kyrochat.graphql.pages import page_routes
@@ -47,8 +41,6 @@ from kyrochat.graphql.transport.grants import Grant, Renew
 from kyrochat.graphql.transport.hosts import Hosts
 from kyrochat.graphql.transport.origins import Origins
 from kyrochat.graphql.transport.view import GraphQLView, authorization
-from kyrochat.jobs.queue import ClaimedJob, Queue
-from kyrochat.jobs.worker import Kind, Worker
 from kyrochat.rates.limits import SOCKETS_PER_USER
 from kyrochat.rates.service import network, open_rates
 from kyrochat.retrieval.dense import DenseRetrieval
@@ -59,9 +51,8 @@ from kyrochat.retrieval.retriever import Retriever
 from kyrochat.settings import Settings
 from kyrochat.signing.agreement import agree_on_key
 from kyrochat.signing.key_files import secret_keys
+from kyrochat.working import working
 
-# Jobs get this long to end by themselves at shutdown; then they are given back, without a charge.
-WORKER_GRACE_S = 15.0
 MAX_USER_AGENT_CHARS = 300
 # What a multipart request is longer than its file.
 MULTIPART_ENVELOPE_BYTES = 512 * 1024
@@ -102,10 +93,11 @@ async def running(
         answers = RunningAnswers(database, changes, answerer)
         await stack.enter_async_context(answers.alive())
         if settings.workers:
-            await stack.enter_async_context(working(settings.workers, access, changes, store, dense))
+            await stack.enter_async_context(working(settings, settings.workers, access, changes, store, dense))
         accounts = await stack.enter_async_context(open_accounts(settings, keys, database, changes, rates))
         presences = Presences(database, changes)
         await stack.enter_async_context(presences.watched())
+        quota = Quota(settings.workspace_max_bytes, settings.workspace_max_documents)
         is_offline = isinstance(model, ExtractiveModel)
         log.info("Answers come from %s%s", model.name, ": offline mode, they quote the documents" if is_offline else "")
         yield Runtime(
@@ -124,14 +116,9 @@ async def running(
                 principals=accounts.principals,
                 presences=presences,
                 bots=BotService(database, changes),
-                documents=DocumentService(
-                    database,
-                    changes,
-                    store,
-                    settings.max_upload_bytes,
-                    Quota(settings.workspace_max_bytes, settings.workspace_max_documents),
-                    rates,
-                ),
+                documents=DocumentService(database, changes, store, settings.max_upload_bytes, quota, rates),
+                web_documents=WebDocumentService(database, changes, quota, rates),
+                crawls=CrawlService(database, changes, rates),
                 chat=ChatService(database, changes, answers, rates),
                 rates=rates,
                 version=version("kyrochat"),
@@ -143,49 +130,6 @@ async def running(
             store,
             Reconciler(database, changes, store, _ledger(dense)),
         )
-
-
-@asynccontextmanager
-async def working(
-    concurrency: int, access: DatabaseAccess, changes: Changes, store: FileStore, dense: DenseRetrieval | None
-) -> AsyncGenerator[Worker, None]:
-    """Work on jobs meanwhile, under the worker's role; jobs that are not done at the end are given back."""
-    database = access.open_worker(concurrency)
-    try:
-        await refuse_to_bypass(database)
-        worker = Worker(Queue(database), changes, job_kinds(database, changes, store, dense), concurrency)
-        task = asyncio.create_task(worker.run(), name="worker")
-        try:
-            yield worker
-        finally:
-            await worker.stop(WORKER_GRACE_S)
-            await asyncio.wait([task])
-    finally:
-        await database.close()
-
-
-def job_kinds(
-    database: Database, changes: Changes, store: FileStore, dense: DenseRetrieval | None = None
-) -> Mapping[str, Kind]:
-    """Return what is done for each kind of job."""
-
-    async def on_ingest_failed(session: AsyncSession, job: ClaimedJob, reason: str) -> None:
-        await fail_document(session, changes, job, reason)
-
-    async def on_ingest_retry(session: AsyncSession, job: ClaimedJob, reason: str, delay_s: float) -> None:
-        await retry_document(session, changes, job, reason, delay_s)
-
-    async def on_purge_failed(session: AsyncSession, job: ClaimedJob, reason: str) -> None:
-        """Leave it to the operator: the job's row says why, and what was deleted cannot be found anyway."""
-
-    index = dense.index if dense else None
-    return {
-        INGEST: Kind(Ingestion(database, changes, store, Extractor(), dense), on_ingest_failed, on_ingest_retry),
-        SWEEP_VERSIONS: Kind(VersionSweep(database, store, index), on_purge_failed),
-        PURGE_DOCUMENT: Kind(DocumentPurge(database, changes, store, index), on_purge_failed),
-        PURGE_BOT: Kind(BotPurge(database, store, index), on_purge_failed),
-        PURGE_WORKSPACE: Kind(WorkspacePurge(database, changes, store, index), on_purge_failed),
-    }
 
 
 class KyroApp:

@@ -98,10 +98,10 @@ async def serve(settings: Settings) -> None:
 
 async def work(settings: Settings) -> None:
     """Work on jobs until SIGTERM or Ctrl-C."""
-    from kyrochat.app import working
     from kyrochat.db.changes import Changes
     from kyrochat.documents.storage import open_store
     from kyrochat.retrieval.providers import open_providers
+    from kyrochat.working import working
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -114,7 +114,7 @@ async def work(settings: Settings) -> None:
         concurrency = settings.workers or 2
         async with (
             open_providers(settings) as provided,
-            working(concurrency, access, changes, store, provided.dense) as worker,
+            working(settings, concurrency, access, changes, store, provided.dense) as worker,
             changes.listening(worker.queue.database.engine),
         ):
             print(f"KyroChat works on up to {concurrency} jobs at once", flush=True)  # noqa: T201

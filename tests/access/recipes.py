@@ -32,6 +32,7 @@ RECIPES: Mapping[str, list[Recipe]] = {
             "Invitation": "Invitation",
             "Bot": "Bot",
             "Document": "Document",
+            "Crawl": "Crawl",
             "Conversation": "Conversation",
             "Question": "Message",
             "Answer": "Message",
@@ -47,7 +48,9 @@ RECIPES: Mapping[str, list[Recipe]] = {
     ],
     "Query.bot": [Recipe({"id": The("Bot")})],
     "Query.bots": [Recipe({"workspaceId": The("Workspace")}), Recipe()],
-    "Query.document": [Recipe({"id": The("Document")}), Recipe({"id": The("FailedDocument")})],
+    "Query.document": [Recipe({"id": The(name)}) for name in ("Document", "FailedDocument", "WebDocument")],
+    "Query.crawl": [Recipe({"id": The("Crawl")})],
+    "Query.crawls": [Recipe({"botId": The("Bot")})],
     "Query.documentDeletion": [Recipe({"documentId": The("DeletedDocument")})],
     "Query.ingestion": [Recipe({"botId": The("Bot")})],
     "Query.conversation": [Recipe({"id": The("Conversation")})],
@@ -92,6 +95,13 @@ RECIPES: Mapping[str, list[Recipe]] = {
     "Mutation.deleteBot": [Recipe({"id": The("Bot")})],
     "Mutation.addTextDocument": [Recipe({"input": {"botId": The("Bot"), "title": "New", "text": "A new text."}})],
     "Mutation.uploadDocument": [Recipe({"input": {"botId": The("Bot"), "title": "New", "file": FILE}})],
+    "Mutation.addWebDocument": [
+        Recipe({"input": {"botId": The("Bot"), "url": "https://new.example/", "refreshEverySeconds": 3600}})
+    ],
+    "Mutation.refreshDocument": [Recipe({"id": The("WebDocument")})],
+    "Mutation.scheduleRefresh": [Recipe({"input": {"documentId": The("WebDocument"), "refreshEverySeconds": 3600}})],
+    "Mutation.crawlSite": [Recipe({"input": {"botId": The("Bot"), "url": "https://new.example/"}})],
+    "Mutation.deleteCrawl": [Recipe({"id": The("Crawl")})],
     "Mutation.retryDocument": [Recipe({"id": The("FailedDocument")})],
     "Mutation.deleteDocument": [Recipe({"id": The("Document")})],
     "Mutation.replaceTextDocument": [Recipe({"input": {"id": The("Document"), "text": "Another text."}})],
@@ -109,5 +119,6 @@ RECIPES: Mapping[str, list[Recipe]] = {
         Recipe({"messageId": The(f"{name}Answer")}) for name in ("", "Stopped", "Interrupted", "Failed")
     ],
     "Subscription.documentProgress": [Recipe({"id": The("Document")}), Recipe({"id": The("QueuedDocument")}, most=1)],
+    "Subscription.crawlProgress": [Recipe({"id": The("Crawl")})],
     "Subscription.ingestionProgress": [Recipe({"botId": The("Bot")}, most=1)],
 }

@@ -11,7 +11,6 @@ from sqlalchemy import text
 from sqlmodel import select
 
 from kyrochat.accounts.viewer import Viewer
-from kyrochat.app import job_kinds
 from kyrochat.bots.service import (
     MAX_INSTRUCTIONS_CHARS,
     MAX_SUGGESTIONS,
@@ -33,6 +32,7 @@ from kyrochat.documents.storage import open_store
 from kyrochat.errors import Forbidden, InvalidInput, NotFound
 from kyrochat.jobs.queue import Queue
 from kyrochat.retrieval.retriever import Retriever
+from kyrochat.working import job_kinds
 from tests.factories import make_bot, make_document, make_viewer
 
 

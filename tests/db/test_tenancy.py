@@ -29,10 +29,13 @@ from kyrochat.db.models import (
     BotLexicon,
     Citation,
     Conversation,
+    Crawl,
+    CrawlPage,
     Document,
     DocumentDeletion,
     Invitation,
     Message,
+    WebPage,
     Workspace,
 )
 from tests.factories import make_bot, make_document, make_viewer
@@ -63,6 +66,7 @@ class Tenant:
     document: Document
     conversation: Conversation
     message: Message
+    crawl: Crawl
 
     @property
     def workspace_id(self) -> UUID:
@@ -90,10 +94,14 @@ async def make_tenant(database: Database, email: str) -> Tenant:
             )
         )
         session.add_all([conversation, BotLexicon(workspace_id=workspace_id, bot_id=bot.id, frequencies=b"")])
+        crawl = Crawl(workspace_id=workspace_id, bot_id=bot.id, url="https://a.example/", max_pages=1, max_depth=0)
+        session.add_all(
+            [crawl, WebPage(document_id=document.id, workspace_id=workspace_id, bot_id=bot.id, address=crawl.url)]
+        )
         session.add(DocumentDeletion(document_id=new_id(), workspace_id=workspace_id))
         await session.flush()
         session.add(ApiKeyUsage(api_key_id=of_key.id, workspace_id=workspace_id, day=date(2026, 1, 1), tokens=7))
-        session.add(message)
+        session.add_all([message, CrawlPage(crawl_id=crawl.id, workspace_id=workspace_id, address=crawl.url, depth=0)])
         await session.flush()
         of_message: dict[str, Any] = {"workspace_id": workspace_id, "message_id": message.id}
         session.add(AnswerEvent(**of_message, sequence=1, kind="text", data={}))
@@ -101,7 +109,7 @@ async def make_tenant(database: Database, email: str) -> Tenant:
         session.add(
             Citation(**of_message, number=1, document_id=document.id, document_version=1, start=0, end=3, quote="The")
         )
-    return Tenant(viewer, bot, document, conversation, message)
+    return Tenant(viewer, bot, document, conversation, message, crawl)
 
 
 @pytest.fixture
@@ -245,8 +253,13 @@ async def test_another_tenants_rows_cannot_be_written_changed_moved_or_deleted(
 async def test_a_row_cannot_be_hung_on_another_tenants(database: Database, ada: Tenant, bob: Tenant) -> None:
     """Foreign key checks see everything, so nothing but the keys themselves refuses this."""
     own: dict[str, Any] = {"workspace_id": ada.workspace_id}
+    await run(database, "DELETE FROM web_pages", bob.workspace_id)  # a document has one page, and his would be it
     foreign = [
         Document(**own, bot_id=bob.bot.id, content_hash=b"x"),
+        WebPage(**own, document_id=bob.document.id, bot_id=ada.bot.id, address="https://b.example/"),
+        Crawl(**own, bot_id=bob.bot.id, url="https://b.example/", max_pages=1, max_depth=0),
+        CrawlPage(**own, crawl_id=bob.crawl.id, address="https://b.example/", depth=0),
+        CrawlPage(**own, crawl_id=ada.crawl.id, address="https://b.example/", depth=0, document_id=bob.document.id),
         Conversation(**own, bot_id=bob.bot.id, user_id=ada.viewer.user_id),
         Message(**own, conversation_id=bob.conversation.id, position=2),
         Message(**own, conversation_id=ada.conversation.id, parent_id=bob.message.id, position=2),

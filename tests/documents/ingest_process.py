@@ -10,12 +10,12 @@ from pathlib import Path
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from kyrochat.app import job_kinds
 from kyrochat.db.changes import Changes
 from kyrochat.db.engine import open_database
 from kyrochat.documents.storage import open_store
 from kyrochat.jobs.queue import Queue
 from kyrochat.jobs.worker import Worker
+from kyrochat.working import job_kinds
 
 
 @dataclass(slots=True, eq=False)

@@ -12,7 +12,6 @@ from sqlalchemy import text
 from sqlmodel import select
 
 from kyrochat.accounts.viewer import Viewer
-from kyrochat.app import job_kinds
 from kyrochat.bots.service import PURGE_BOT, BotService
 from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
@@ -25,6 +24,7 @@ from kyrochat.documents.storage import FileStore
 from kyrochat.jobs.queue import ClaimedJob, LeaseLost, Queue, complete
 from kyrochat.jobs.worker import Kind
 from kyrochat.retrieval.retriever import Retriever
+from kyrochat.working import job_kinds
 
 KINDS = (INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS, PURGE_BOT)
 MAX_UPLOAD_BYTES = 2_000_000

@@ -9,12 +9,12 @@ import os
 import sys
 from pathlib import Path
 
-from kyrochat.app import job_kinds
 from kyrochat.db.changes import Changes
 from kyrochat.db.engine import open_database
 from kyrochat.documents.storage import open_store
 from kyrochat.jobs.queue import Queue
 from kyrochat.jobs.worker import Worker
+from kyrochat.working import job_kinds
 
 LEASE_S = 1.0
 

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 import pytest
 
 from tests.graphql_client import GraphQLClient, register, visiting
-from tests.journey.steps import ADD_TEXT, SEND, new_bot, new_conversation, until_read, watched
+from tests.journey.steps import (
+    ADD_TEXT,
+    CRAWL,
+    SEND,
+    new_bot,
+    new_conversation,
+    until_crawled,
+    until_read,
+    watched,
+)
 from tests.server_process import Server, serving
 
 CREATE_KEY = """mutation {
@@ -78,6 +87,9 @@ async def settled(visitor: GraphQLClient) -> Owner:
     conversation_id = await new_conversation(user, bot_id)
     exchange = await user.run(SEND, conversation=conversation_id, text="When is the tower clock wound?")
     await watched(user, exchange["answer"]["id"])
+    # A crawl that is over at once: this machine is no site.
+    crawl = await user.run(CRAWL, bot=bot_id, url="http://127.0.0.1:9/")
+    await until_crawled(user, crawl["id"])
     workspaces = await user.run("{ workspaces { nodes { id } } }")
     me = await user.run("{ me { id } }")
     key = await user.run(CREATE_KEY)
@@ -94,6 +106,7 @@ async def settled(visitor: GraphQLClient) -> Owner:
         "AuditEntry": entries["nodes"][0]["id"],
         "Bot": bot_id,
         "Document": document["id"],
+        "Crawl": crawl["id"],
         "Conversation": conversation_id,
         "Message": exchange["answer"]["id"],
     }

@@ -159,6 +159,7 @@ def test_objects_with_an_id_are_nodes() -> None:
     assert without == {
         "DeletedBot",
         "DeletedConversation",
+        "DeletedCrawl",
         "DeletedWorkspace",
         "LeftWorkspace",
         "RevokedInvitation",

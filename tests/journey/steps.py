@@ -27,6 +27,22 @@ ADD_TEXT = """mutation ($bot: ID!, $title: String!, $text: String!) {
     __typename ... on Document { id status } ... on Problem { message }
   }
 }"""
+ADD_WEB = """mutation ($bot: ID!, $url: String!, $every: Int) {
+  addWebDocument(input: {botId: $bot, url: $url, refreshEverySeconds: $every}) {
+    __typename ... on Document { id status } ... on Problem { message }
+  }
+}"""
+REFRESH = """mutation ($id: ID!) {
+  refreshDocument(id: $id) { __typename ... on Document { id } ... on Problem { message } }
+}"""
+CRAWL = """mutation ($bot: ID!, $url: String!, $pages: Int) {
+  crawlSite(input: {botId: $bot, url: $url, maxPages: $pages}) {
+    __typename ... on Crawl { id status } ... on Problem { message }
+  }
+}"""
+CRAWL_PROGRESS = """subscription ($id: ID!) {
+  crawlProgress(id: $id) { id status failure pagesWaiting pagesAdded pagesSkipped pagesFailed }
+}"""
 PROGRESS = "subscription ($id: ID!) { documentProgress(id: $id) { id title status progress failure chunkCount } }"
 START = """mutation ($bot: ID!) {
   startConversation(input: {botId: $bot}) { __typename ... on Conversation { id } ... on Problem { message } }
@@ -97,6 +113,12 @@ async def until_read(user: GraphQLClient, document_id: str) -> list[dict[str, An
     """Return the states of a document up to the last one."""
     async with asyncio.timeout(DEADLINE_S):
         return await seen(user.watch(PROGRESS, id=document_id))
+
+
+async def until_crawled(user: GraphQLClient, crawl_id: str) -> list[dict[str, Any]]:
+    """Return the states of a crawl up to the last one."""
+    async with asyncio.timeout(DEADLINE_S):
+        return await seen(user.watch(CRAWL_PROGRESS, id=crawl_id))
 
 
 async def seen(events: AsyncIterable[Any]) -> list[Any]:

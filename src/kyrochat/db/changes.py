@@ -42,6 +42,11 @@ def ingestion_topic(bot_id: UUID) -> str:
     return f"ingestion:{bot_id}"
 
 
+def crawl_topic(crawl_id: UUID) -> str:
+    """Return the topic of a crawl's state."""
+    return f"crawl:{crawl_id}"
+
+
 JOBS_TOPIC = "jobs"
 # Rings when somebody may do less than before (a session, a key, an account or a membership has ended), and when he
 # was let into a workspace, so that its loss is noticed later.

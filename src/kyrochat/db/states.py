@@ -55,6 +55,23 @@ class DocumentDeletionStatus(StrEnum):
     VERIFIED = "VERIFIED"
 
 
+class CrawlStatus(StrEnum):
+    """Where a crawl stands."""
+
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+
+
+class CrawlPageState(StrEnum):
+    """What became of a page that a crawl has found."""
+
+    WAITING = "WAITING"
+    ADDED = "ADDED"
+    SKIPPED = "SKIPPED"
+    FAILED = "FAILED"
+
+
 class MessageRole(StrEnum):
     """Who wrote a message."""
 

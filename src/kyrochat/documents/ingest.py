@@ -14,11 +14,12 @@ from kyrochat.bots import repository as bots
 from kyrochat.db.changes import Changes, document_topic, ingestion_topic
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot, Chunk, Document, DocumentVersion
-from kyrochat.db.states import DocumentStage, DocumentStatus
+from kyrochat.db.states import DocumentSource, DocumentStage, DocumentStatus
 from kyrochat.db.tenancy import Reach
 from kyrochat.documents import repository
 from kyrochat.documents.extraction import Extracted, Extractor
 from kyrochat.documents.kinds import SWEEP_VERSIONS, queue_job
+from kyrochat.documents.reading import MAX_TITLE_CHARS
 from kyrochat.documents.storage import FileStore
 from kyrochat.errors import ProviderUnavailable, UnreadableDocument
 from kyrochat.jobs.queue import ClaimedJob, GiveUp, LeaseLost, complete, hold, park, wake
@@ -103,9 +104,13 @@ class Ingestion:
             await repository.delete_chunks(session, document.id, only=document.version)
             await repository.delete_versions(session, document.id, only=document.version)
         extracted = await self._extract(job, document)
+        if document.titled_by_content:
+            document.title = (extracted.title or document.title)[:MAX_TITLE_CHARS]
         chunks = await asyncio.to_thread(_chunks, document, extracted)
         async with self.database.begin([job.workspace_id]) as session:
-            await self._step(session, job, DocumentStage.INDEXING, CHUNKED)
+            stored = await self._step(session, job, DocumentStage.INDEXING, CHUNKED)
+            if document.titled_by_content:
+                stored.title = document.title
             session.add(
                 DocumentVersion(
                     document_id=document.id,
@@ -201,6 +206,11 @@ async def fail_document(session: AsyncSession, changes: Changes, job: ClaimedJob
     if document is None:
         return
     document.status, document.failure, document.next_attempt_at = DocumentStatus.FAILED, reason, None
+    if document.source is DocumentSource.WEB and document.live_version is not None:
+        # Nobody did anything wrong: the page that was read last stays good, and is read again when its time comes.
+        document.status, document.stage, document.progress = DocumentStatus.READY, DocumentStage.DONE, 1.0
+        document.failure = None
+        await repository.note_refresh_failure(session, document.id, reason)
     session.add(document)
     await _announce(session, changes, document)
 

@@ -86,7 +86,7 @@ class Intake:
         """
         # Told before anything is sent to the store, and once more below, when the size is known.
         async with self.database.begin([document.workspace_id]) as session:
-            await self._check_quota(session, document.workspace_id)
+            await check_room(session, self.quota, document.workspace_id)
 
         async def keep(session: AsyncSession, stored: Stored, key: str) -> Document:
             document.byte_size, document.content_hash, document.storage_key = stored.size, stored.sha256, key
@@ -148,7 +148,7 @@ class Intake:
                     raise NotFound("bot")
                 kept = await keep(session, stored, key)
                 await session.flush()
-                await self._check_quota(session, workspace_id)
+                await check_room(session, self.quota, workspace_id)
                 await session.refresh(kept)
                 await queue_job(session, self.changes, INGEST, kept)
         except BaseException as error:
@@ -161,12 +161,6 @@ class Intake:
                 raise await self._same_content(workspace_id, bot_id, stored.sha256) from error
             raise
         return kept
-
-    async def _check_quota(self, session: AsyncSession, workspace_id: UUID) -> None:
-        if self.quota.max_bytes or self.quota.max_documents:
-            # One after the other, so that two at once cannot both be the last that fits.
-            await repository.lock_quota(session, workspace_id)
-            self.quota.check(*await repository.held(session, workspace_id))
 
     async def _delete_unless_kept(self, workspace_id: UUID, document_id: UUID, key: str) -> None:
         """Delete the file unless a row points to it: only the commit's answer may have been lost."""
@@ -194,6 +188,18 @@ async def read_again(session: AsyncSession, changes: Changes, workspace_id: UUID
     session.add(document)
     await queue_job(session, changes, INGEST, document)
     return True
+
+
+async def check_room(session: AsyncSession, quota: Quota, workspace_id: UUID) -> None:
+    """Check what a workspace holds, with what the transaction has added.
+
+    Raises:
+        QuotaExceeded: it is too much.
+    """
+    if quota.max_bytes or quota.max_documents:
+        # One after the other, so that two at once cannot both be the last that fits.
+        await repository.lock_quota(session, workspace_id)
+        quota.check(*await repository.held(session, workspace_id))
 
 
 def start_over(document: Document) -> None:

@@ -16,6 +16,7 @@ from kyrochat.documents import repository
 from kyrochat.errors import NotFound
 from kyrochat.rules import Rules
 
+MAX_TITLE_CHARS = 300
 MAX_TEXT_CHARS = 2_000_000
 UNFINISHED = (DocumentStatus.QUEUED, DocumentStatus.PROCESSING)
 # How many of the documents that are being read the progress of a bot names.

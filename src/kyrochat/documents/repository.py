@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, text
+from sqlalchemy import delete, func, text, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from kyrochat.db.keyset import Page, PageRequest, page
-from kyrochat.db.models import Bot, Chunk, Document, DocumentDeletion, DocumentVersion
+from kyrochat.db.models import Bot, Chunk, Document, DocumentDeletion, DocumentVersion, WebPage
 from kyrochat.db.states import DocumentStatus
 from kyrochat.db.tenancy import Reach
 
@@ -164,6 +164,16 @@ async def delete_versions(session: AsyncSession, document_id: UUID, *, only: int
     if only is not None:
         query = query.where(col(DocumentVersion.version) == only)
     await session.exec(query)
+
+
+async def forget_address(session: AsyncSession, document_id: UUID) -> None:
+    """Let the address of a document from the web be free for another one."""
+    await session.exec(delete(WebPage).where(col(WebPage.document_id) == document_id))
+
+
+async def note_refresh_failure(session: AsyncSession, document_id: UUID, reason: str) -> None:
+    """Say of a document from the web why its page could not be read again."""
+    await session.exec(update(WebPage).where(col(WebPage.document_id) == document_id).values(refresh_failure=reason))
 
 
 async def count_remains(session: AsyncSession, document_id: UUID) -> int:

@@ -18,17 +18,15 @@ from kyrochat.db.states import DocumentSource, DocumentStatus
 from kyrochat.documents import repository
 from kyrochat.documents.incoming import once, peek, safe_name
 from kyrochat.documents.intake import UNLIMITED, Intake, Quota, start_over
-from kyrochat.documents.kinds import INGEST, PURGE_DOCUMENT, queue_job
+from kyrochat.documents.kinds import FETCH, INGEST, PAUSABLE, PURGE_DOCUMENT, job_key, queue_job
 from kyrochat.documents.media_types import detect
-from kyrochat.documents.reading import MAX_TEXT_CHARS, DocumentReader
+from kyrochat.documents.reading import MAX_TEXT_CHARS, MAX_TITLE_CHARS, DocumentReader
 from kyrochat.documents.storage import FileStore
 from kyrochat.errors import Conflict, InvalidInput, NotFound, UnreadableDocument
-from kyrochat.jobs.queue import wake
+from kyrochat.jobs.queue import dequeue, wake
 from kyrochat.rates.limits import UPLOADS_PER_USER
 from kyrochat.rates.service import NO_LIMITS, Rates
 from kyrochat.rules import Rules
-
-MAX_TITLE_CHARS = 300
 
 
 class NotFailed(Conflict):
@@ -36,6 +34,15 @@ class NotFailed(Conflict):
 
     def __init__(self, status: DocumentStatus) -> None:
         super().__init__(f"Only a FAILED document can be retried; this one is {status}.")
+
+
+class FromTheWeb(Conflict):
+    """What a document from the web says is for its page to say."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This document is a page of the web, and changes with it. Use refreshDocument to read it again."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +118,14 @@ class DocumentService(DocumentReader):
         Raises:
             InvalidInput, QuotaExceeded, SameContent, RateLimited: as for `add_text`.
             NotFound, Forbidden: the viewer has no such document, or may not change it.
+            FromTheWeb: its page says what is in it.
         """
         rules = Rules()
         title = None if title is None else rules.text("title", title, max_chars=MAX_TITLE_CHARS, min_chars=1)
         _check_text(rules, body)
         rules.enforce()
         await self.rates.charge(UPLOADS_PER_USER, viewer.counted_as)
-        document = await self._editable(viewer, document_id)
+        document = await self._replaceable(viewer, document_id)
         return await self._intake.replace(viewer, document, "text/plain", title, once(body.encode()))
 
     async def replace_file(
@@ -127,12 +135,13 @@ class DocumentService(DocumentReader):
 
         Raises:
             InvalidInput, NotFound, Forbidden, QuotaExceeded, SameContent, RateLimited: as for `replace_text`.
+            FromTheWeb: as for `replace_text`.
         """
         rules = Rules()
         title = None if title is None else rules.text("title", title, max_chars=MAX_TITLE_CHARS, min_chars=1)
         rules.enforce()
         await self.rates.charge(UPLOADS_PER_USER, viewer.counted_as)
-        document = await self._editable(viewer, document_id)
+        document = await self._replaceable(viewer, document_id)
         media_type, content = await _detect(filename, content)
         return await self._intake.replace(viewer, document, media_type, title, content)
 
@@ -149,7 +158,12 @@ class DocumentService(DocumentReader):
                 raise NotFailed(document.status)
             start_over(document)
             session.add(document)
-            await queue_job(session, self.changes, INGEST, document)
+            if document.source is DocumentSource.WEB:
+                # What failed may have been the site, and what can be read there may have changed.
+                await dequeue(session, job_key(FETCH, document.id))
+                await queue_job(session, self.changes, FETCH, document)
+            else:
+                await queue_job(session, self.changes, INGEST, document)
             await session.flush()
             await session.refresh(document)
             return document
@@ -180,7 +194,8 @@ class DocumentService(DocumentReader):
             session.add(bot)
             await session.flush()
             if not paused:
-                await wake(session, self.changes, bot.workspace_id, INGEST, bot.id)
+                for kind in PAUSABLE:
+                    await wake(session, self.changes, bot.workspace_id, kind, bot.id)
             await self.changes.announce(session, [ingestion_topic(bot.id)])
             await session.refresh(bot)
             return bot
@@ -198,6 +213,7 @@ class DocumentService(DocumentReader):
                 document_id=document.id, workspace_id=document.workspace_id, bot_id=document.bot_id
             )
             session.add(receipt)
+            await repository.forget_address(session, document.id)
             record(
                 session,
                 AuditAct.DOCUMENT_DELETED,
@@ -225,11 +241,13 @@ class DocumentService(DocumentReader):
         viewer.must(Act.INGEST, document.workspace_id)
         return document
 
-    async def _editable(self, viewer: Viewer, document_id: UUID) -> Document:
+    async def _replaceable(self, viewer: Viewer, document_id: UUID) -> Document:
         document = await self.get(viewer, document_id)
         if document is None:
             raise NotFound("document")
         viewer.must(Act.INGEST, document.workspace_id)
+        if document.source is DocumentSource.WEB:
+            raise FromTheWeb
         return document
 
 

@@ -26,9 +26,23 @@ from kyrochat.accounts.viewer import NOWHERE, Client, Viewer
 from kyrochat.accounts.workspaces import WorkspaceService
 from kyrochat.bots.service import BotService
 from kyrochat.chat.service import ChatService
-from kyrochat.db.models import ApiKey, AuditEntry, Bot, Citation, Conversation, Document, Message, User, Workspace
-from kyrochat.db.states import WorkspaceRole
+from kyrochat.db.models import (
+    ApiKey,
+    AuditEntry,
+    Bot,
+    Citation,
+    Conversation,
+    Crawl,
+    Document,
+    Message,
+    User,
+    WebPage,
+    Workspace,
+)
+from kyrochat.db.states import CrawlPageState, WorkspaceRole
 from kyrochat.documents.service import DocumentService
+from kyrochat.documents.web.crawls import CrawlService
+from kyrochat.documents.web.service import WebDocumentService
 from kyrochat.errors import KyroError, Unauthenticated
 from kyrochat.graphql.transport.grants import Renew
 from kyrochat.rates.limits import POINTS_PER_ADDRESS, POINTS_PER_KEY, POINTS_PER_USER
@@ -54,6 +68,8 @@ class Services:
     presences: Presences
     bots: BotService
     documents: DocumentService
+    web_documents: WebDocumentService
+    crawls: CrawlService
     chat: ChatService
     rates: Rates
     version: str
@@ -116,6 +132,32 @@ class Context:
     def documents(self) -> DataLoader[UUID, Document | None]:
         """Documents by id."""
         return _by_id(lambda ids: self.services.documents.many(self.viewer, ids))
+
+    @cached_property
+    def web_pages(self) -> DataLoader[UUID, WebPage | None]:
+        """The pages behind documents from the web, by document."""
+
+        async def load(document_ids: list[UUID]) -> list[WebPage | None]:
+            pages = await self.services.web_documents.pages(self.viewer, document_ids)
+            found = {page.document_id: page for page in pages}
+            return [found.get(document_id) for document_id in document_ids]
+
+        return DataLoader(load_fn=load, cache=False)
+
+    @cached_property
+    def crawls(self) -> DataLoader[UUID, Crawl | None]:
+        """Crawls by id."""
+        return _by_id(lambda ids: self.services.crawls.many(self.viewer, ids))
+
+    @cached_property
+    def crawl_counts(self) -> DataLoader[UUID, dict[CrawlPageState, int]]:
+        """How many pages of a crawl are in each state, by crawl."""
+
+        async def load(crawl_ids: list[UUID]) -> list[dict[CrawlPageState, int]]:
+            found = await self.services.crawls.counts(self.viewer, crawl_ids)
+            return [{state: found.get((crawl_id, state), 0) for state in CrawlPageState} for crawl_id in crawl_ids]
+
+        return DataLoader(load_fn=load, cache=False)
 
     @cached_property
     def conversations(self) -> DataLoader[UUID, Conversation | None]:

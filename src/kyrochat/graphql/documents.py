@@ -33,8 +33,12 @@ class Document(Node):
     row: strawberry.Private[models.Document]
     title: str = strawberry.field(description="How it is called in citations.")
     source: DocumentSource = strawberry.field(description="How it came in.")
-    url: str | None = strawberry.field(description="Where it came from, for web documents.")
-    media_type: str = strawberry.field(description="Its format, told by its content, e.g. `text/html`.")
+    url: str | None = strawberry.field(
+        description="Where it came from, for documents from the web: the address that answered, after all redirects."
+    )
+    media_type: str = strawberry.field(
+        description="Its format, told by its content, e.g. `text/html`; empty until a page has been fetched."
+    )
     byte_size: int = strawberry.field(description="Size of the original in bytes.")
     status: DocumentStatus = strawberry.field(
         description="Where its newest version stands. The one before stays searchable until that is READY."
@@ -83,6 +87,38 @@ class Document(Node):
         if row is None:  # deleted in this very moment
             raise NotFound("bot")
         return cast("Bot", translate(row, info.context))
+
+    @strawberry.field(
+        description="How often its page is read again, in seconds; null: never by itself, or it is not from the web."
+    )
+    async def refresh_every_seconds(self, info: Info) -> int | None:
+        """Load."""
+        page = await self._page(info)
+        return page.refresh_every_s if page else None
+
+    @strawberry.field(description="When its page was last found to say what it says; null if it is not from the web.")
+    async def refreshed_at(self, info: Info) -> datetime | None:
+        """Load."""
+        page = await self._page(info)
+        return page.refreshed_at if page else None
+
+    @strawberry.field(description="When its page is read again by itself, or null.")
+    async def next_refresh_at(self, info: Info) -> datetime | None:
+        """Load."""
+        page = await self._page(info)
+        return page.next_refresh_at if page else None
+
+    @strawberry.field(
+        description="Why its page could not be read again the last time, and what to do about it; null when it could. "
+        "The version from before is still there."
+    )
+    async def refresh_failure(self, info: Info) -> str | None:
+        """Load."""
+        page = await self._page(info)
+        return page.refresh_failure if page else None
+
+    async def _page(self, info: Info) -> models.WebPage | None:
+        return await info.context.web_pages.load(self.row.id) if self.source is DocumentSource.WEB else None
 
     @strawberry.field(description="The extracted text that offsets in citations refer to; '' until it is ready.")
     async def text(

@@ -11,6 +11,8 @@ from kyrochat.accounts.audit import AuditAct
 from kyrochat.accounts.user_repository import UserStatus
 from kyrochat.db.states import (
     ApiKeyScope,
+    CrawlPageState,
+    CrawlStatus,
     DocumentDeletionStatus,
     DocumentSource,
     DocumentStage,
@@ -23,6 +25,8 @@ from kyrochat.db.states import (
 __all__ = [
     "ApiKeyScope",
     "AuditAct",
+    "CrawlPageState",
+    "CrawlStatus",
     "DocumentDeletionStatus",
     "DocumentSource",
     "DocumentStage",
@@ -153,6 +157,27 @@ _explained(
     {
         DocumentDeletionStatus.PENDING: "It cannot be found any more; its content is being removed.",
         DocumentDeletionStatus.VERIFIED: "Its content was removed, and a search for it found nothing.",
+    },
+)
+
+_explained(
+    CrawlStatus,
+    "Where a crawl stands.",
+    {
+        CrawlStatus.RUNNING: "Pages are being visited.",
+        CrawlStatus.COMPLETED: "All pages were visited, or as many as were asked for.",
+        CrawlStatus.FAILED: "The first page could not be read, or there is no room left; `failure` says why.",
+    },
+)
+
+_explained(
+    CrawlPageState,
+    "What became of a page that a crawl has found.",
+    {
+        CrawlPageState.WAITING: "Is to be visited.",
+        CrawlPageState.ADDED: "Became a document, which is read on its own.",
+        CrawlPageState.SKIPPED: "Is no document of its own: a copy, or not for robots, or nothing that can be read.",
+        CrawlPageState.FAILED: "Could not be fetched.",
     },
 )
 

@@ -61,6 +61,8 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Query.document": Act.READ_DOCUMENTS,
     "Query.documentDeletion": Act.READ_DOCUMENTS,
     "Query.ingestion": Act.READ_DOCUMENTS,
+    "Query.crawl": Act.READ_DOCUMENTS,
+    "Query.crawls": Act.READ_DOCUMENTS,
     "Query.conversation": Act.CHAT,
     "Query.search": Act.SEARCH,
     "Mutation.register": Who.ANYBODY,
@@ -98,6 +100,11 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Mutation.deleteDocument": Act.INGEST,
     "Mutation.replaceTextDocument": Act.INGEST,
     "Mutation.replaceDocument": Act.INGEST,
+    "Mutation.addWebDocument": Act.INGEST,
+    "Mutation.refreshDocument": Act.INGEST,
+    "Mutation.scheduleRefresh": Act.INGEST,
+    "Mutation.crawlSite": Act.INGEST,
+    "Mutation.deleteCrawl": Act.INGEST,
     "Mutation.pauseIngestion": Act.INGEST,
     "Mutation.resumeIngestion": Act.INGEST,
     "Mutation.startConversation": Act.CHAT,
@@ -107,6 +114,7 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Subscription.answerEvents": Act.CHAT,
     "Subscription.documentProgress": Act.READ_DOCUMENTS,
     "Subscription.ingestionProgress": Act.READ_DOCUMENTS,
+    "Subscription.crawlProgress": Act.READ_DOCUMENTS,
 }
 
 # What `node` takes for an object of each type: no less than the root field that shows it.
@@ -119,6 +127,7 @@ NODES: Mapping[str, Permission] = {
     "Invitation": Who.PERSON,
     "Bot": Act.SEE_BOTS,
     "Document": Act.READ_DOCUMENTS,
+    "Crawl": Act.READ_DOCUMENTS,
     "Conversation": Act.CHAT,
     "Message": Act.CHAT,
 }
@@ -138,6 +147,8 @@ TYPES: Mapping[str, frozenset[ApiKeyScope]] = {
     "AuditEntry": Act.READ_AUDIT_LOG.scopes,
     "Bot": Act.SEE_SETTINGS.scopes,
     "Document": Act.READ_DOCUMENTS.scopes,
+    "Crawl": Act.READ_DOCUMENTS.scopes,
+    "CrawlPage": Act.READ_DOCUMENTS.scopes,
     "Passage": Act.SEARCH.scopes,
     "Conversation": Act.CHAT.scopes,
     "Message": Act.CHAT.scopes,

@@ -14,6 +14,7 @@ from kyrochat.graphql.audit import AuditEntry, AuditQuery
 from kyrochat.graphql.bots import Bot, BotMutation, BotQuery
 from kyrochat.graphql.chat import ChatMutation, ChatQuery, ChatSubscription, Conversation, Message
 from kyrochat.graphql.context import Context, Info
+from kyrochat.graphql.crawls import Crawl, CrawlMutation, CrawlQuery, CrawlSubscription
 from kyrochat.graphql.credentials import CredentialMutation
 from kyrochat.graphql.documents import Document, DocumentMutation, DocumentQuery, DocumentSubscription
 from kyrochat.graphql.ids import NOBODYS_ID, split_id
@@ -31,6 +32,7 @@ from kyrochat.graphql.translate import translate
 from kyrochat.graphql.transport.schema_setup import KyroSchema
 from kyrochat.graphql.transport.time_limit import TimeLimit
 from kyrochat.graphql.users import UserMutation, UserQuery
+from kyrochat.graphql.web import WebMutation
 from kyrochat.graphql.workspaces import Workspace, WorkspaceMutation, WorkspaceQuery
 
 MAX_NODES = 100
@@ -102,6 +104,8 @@ async def _load(context: Context, global_id: str) -> Node | None:
             row = await context.bots.load(row_id)
         case "Document":
             row = await context.documents.load(row_id)
+        case "Crawl":
+            row = await context.crawls.load(row_id)
         case "Conversation":
             row = await context.conversations.load(row_id)
         case "Message":
@@ -123,6 +127,7 @@ class Query(
     InvitationQuery,
     BotQuery,
     DocumentQuery,
+    CrawlQuery,
     IngestionQuery,
     ChatQuery,
 ):
@@ -145,6 +150,8 @@ class Mutation(
     UserMutation,
     BotMutation,
     DocumentMutation,
+    WebMutation,
+    CrawlMutation,
     IngestionMutation,
     ChatMutation,
 ):
@@ -152,7 +159,7 @@ class Mutation(
 
 
 @strawberry.type(description="What can be watched, over graphql-transport-ws or server-sent events.")
-class Subscription(ChatSubscription, DocumentSubscription, IngestionSubscription):
+class Subscription(ChatSubscription, DocumentSubscription, CrawlSubscription, IngestionSubscription):
     """All subscriptions."""
 
 
@@ -162,7 +169,19 @@ def build_schema(*, introspection: bool = True) -> KyroSchema:
         Query,
         Mutation,
         Subscription,
-        types=[User, ActiveSession, Workspace, ApiKey, AuditEntry, Bot, Document, Conversation, Message, Invitation],
+        types=[
+            User,
+            ActiveSession,
+            Workspace,
+            ApiKey,
+            AuditEntry,
+            Bot,
+            Document,
+            Crawl,
+            Conversation,
+            Message,
+            Invitation,
+        ],
         exception_handlers=EXCEPTION_HANDLERS,
         extensions=[CostGuard, KeyGuard, TimeLimit],
         introspection=introspection,

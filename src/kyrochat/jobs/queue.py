@@ -24,6 +24,7 @@ from kyrochat.jobs.statements import (
     CLAIM,
     CLAIM_LOCK,
     COMPLETE,
+    DEQUEUE,
     ENQUEUE,
     FAIL,
     HOLD,
@@ -96,11 +97,12 @@ async def enqueue(
     dedupe_key: str | None = None,
     priority: int = 0,
     max_attempts: int = 5,
+    delay_s: float = 0.0,
 ) -> UUID | None:
     """Add a job in the caller's transaction, wake the workers when it commits, and return the job's id.
 
-    `payload` holds ids, never content. A greater `priority` goes first, within its workspace. None comes back when a
-    job of that `dedupe_key` is queued or running already.
+    `payload` holds ids, never content. A greater `priority` goes first, within its workspace. With `delay_s` it is
+    done no earlier than that. None comes back when a job of that `dedupe_key` is queued or running already.
     """
     await session.flush()  # the workspace may be as new as its job
     values = {
@@ -111,11 +113,17 @@ async def enqueue(
         "priority": priority,
         "max_attempts": max_attempts,
         "dedupe_key": dedupe_key,
+        "delay_s": delay_s,
     }
     job_id: UUID | None = (await _run(session, ENQUEUE, values)).scalar_one_or_none()
     if job_id is not None:
         await changes.announce(session, [JOBS_TOPIC])
     return job_id
+
+
+async def dequeue(session: AsyncSession, dedupe_key: str) -> bool:
+    """Remove the job of that key if it is queued, in the caller's transaction, and say whether it was."""
+    return (await _run(session, DEQUEUE, {"dedupe_key": dedupe_key})).rowcount > 0
 
 
 async def complete(session: AsyncSession, job: ClaimedJob) -> None:

@@ -7,11 +7,14 @@ KINDS = bindparam("kinds", type_=ARRAY(Text))
 LEASES = (bindparam("ids", type_=ARRAY(Uuid)), bindparam("tokens", type_=ARRAY(Uuid)))
 
 ENQUEUE = text("""
-    INSERT INTO jobs (id, workspace_id, kind, payload, state, priority, attempts, max_attempts, dedupe_key)
-    VALUES (:id, :workspace_id, :kind, :payload, 'QUEUED', :priority, 0, :max_attempts, :dedupe_key)
+    INSERT INTO jobs (id, workspace_id, kind, payload, state, priority, attempts, max_attempts, dedupe_key, run_at)
+    VALUES (:id, :workspace_id, :kind, :payload, 'QUEUED', :priority, 0, :max_attempts, :dedupe_key,
+        statement_timestamp() + make_interval(secs => :delay_s))
     ON CONFLICT (dedupe_key) WHERE state IN ('QUEUED', 'RUNNING') DO NOTHING
     RETURNING id
 """).bindparams(bindparam("payload", type_=JSONB))
+
+DEQUEUE = text("DELETE FROM jobs WHERE dedupe_key = :dedupe_key AND state = 'QUEUED'")
 
 COMPLETE = text("DELETE FROM jobs WHERE id = :id AND lease_token = :token")
 

@@ -60,7 +60,12 @@ def test_what_is_no_text_stays_as_it_came() -> None:
         ("/guide.php?x=y.md", "application/xhtml+xml", "guide.html", MediaType.HTML),
         ("/readme.md", "text/plain", "readme.md", MediaType.MARKDOWN),
         ("/readme", "text/markdown", "readme.md", MediaType.MARKDOWN),
-        ("/notes", "text/plain", "notes.txt", MediaType.TEXT),
+        ("/notes", "text/plain", "notes", MediaType.TEXT),
+        ("/notes.pdf", "text/plain", "notes.txt", MediaType.TEXT),
+        ("/main.py", "text/plain", "main.py", MediaType.SOURCE),
+        ("/export?format=csv", "text/csv", "export.csv", MediaType.CSV),
+        ("/api/bees", "application/json", "bees.json", MediaType.JSON),
+        ("/...", "text/html", "....html", MediaType.HTML),
         ("/notes.txt", "", "notes.txt", MediaType.TEXT),
     ],
 )

@@ -55,8 +55,8 @@ async def silent(request: Request, writer: asyncio.StreamWriter) -> None:
         (b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "does not answer as a web server"),
         # Lies about the size.
         (HEAD + b"Content-Length: 100\r\n\r\nshort", "does not answer as a web server"),
-        (HEAD + b"Content-Length: 9999999\r\n\r\nx", "more than 1 MB"),
-        (HEAD + b"Content-Length: " + b"9" * 20 + b"\r\n\r\nx", "more than 1 MB"),
+        (HEAD + b"Content-Length: 9999999\r\n\r\nx", "more than 1 MiB"),
+        (HEAD + b"Content-Length: " + b"9" * 20 + b"\r\n\r\nx", "more than 1 MiB"),
         (HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\nx", "does not answer as a web server"),
         (HEAD + b"Content-Length: -1\r\n\r\nx", "does not answer as a web server"),
         (HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef", "does not answer as a web server"),
@@ -65,7 +65,7 @@ async def silent(request: Request, writer: asyncio.StreamWriter) -> None:
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n0\r\n\r\n", "does not answer as a web server"),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffffff\r\nab", "does not answer as a web server"),
         (HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "does not answer as a web server"),
-        (HEAD + b"\r\n" + b"x" * (MIB + 1), "more than 1 MB"),
+        (HEAD + b"\r\n" + b"x" * (MIB + 1), "more than 1 MiB"),
         # Packed in other ways, or badly.
         (answer(zlib.compress(b"x"), content_encoding="deflate"), "packed in a way"),
         (answer(b"x", content_encoding="br"), "packed in a way"),
@@ -79,7 +79,7 @@ async def silent(request: Request, writer: asyncio.StreamWriter) -> None:
             HEAD + b"".join(b"X-%d: y\r\n" % number for number in range(100_000)) + b"\r\n",
             "does not answer as a web server",
         ),
-        (b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n" * 100_000, "more than 1 MB"),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n" * 100_000, "more than 1 MiB"),
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "does not answer as a web server"),
     ],
     ids=lambda value: repr(value[:60]) if isinstance(value, bytes) else None,
@@ -111,7 +111,7 @@ async def test_an_answer_that_is_none_is_told_plainly(answered: bytes, said: str
 async def test_what_never_ends_is_cut_off_at_the_cap(head: bytes, piece: bytes) -> None:
     began = time.monotonic()
     async with listening(for_ever(head, piece)) as wire:
-        with pytest.raises(FetchFailed, match="more than 1 MB"):
+        with pytest.raises(FetchFailed, match="more than 1 MiB"):
             await fetcher(limits=quick(total_s=20)).fetch(wire.address())
 
     assert time.monotonic() - began < 10
@@ -179,7 +179,7 @@ async def test_a_bomb_of_two_gigabytes_takes_as_much_memory_as_a_page() -> None:
 
     async with listening(saying(answer(bomb, content_encoding="gzip"))) as wire:
         before, began = resident_bytes(), time.monotonic()
-        with pytest.raises(FetchFailed, match="more than 5 MB"):
+        with pytest.raises(FetchFailed, match="more than 5 MiB"):
             await fetcher(limits=Limits()).fetch(wire.address())
 
     assert time.monotonic() - began < 5
@@ -188,14 +188,14 @@ async def test_a_bomb_of_two_gigabytes_takes_as_much_memory_as_a_page() -> None:
 
 async def test_many_bad_servers_do_not_keep_up_the_event_loop() -> None:
     heaviest = answer(gzip.compress(b"\0" * 4 * MIB), content_encoding="gzip")
-    longest_s, loop = 0.0, asyncio.get_running_loop()
+    longest_s = 0.0
 
     async def watch() -> None:
         nonlocal longest_s
         while True:
-            began = loop.time()
+            began = time.thread_time()  # not the clock: the machine may be busy with something else
             await asyncio.sleep(0)
-            longest_s = max(longest_s, loop.time() - began)
+            longest_s = max(longest_s, time.thread_time() - began)
 
     async with listening(saying(heaviest)) as wire:
         watching = asyncio.create_task(watch())

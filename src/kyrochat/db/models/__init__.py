@@ -9,6 +9,7 @@ from kyrochat.db.models.accounts import PasswordReset, UsedRefreshToken, User, U
 from kyrochat.db.models.bots import Bot, BotLexicon
 from kyrochat.db.models.chat import AnswerEvent, AnswerLease, Citation, Conversation, Message
 from kyrochat.db.models.documents import SPARSE_DIMENSIONS, Chunk, ChunkLex, Document, DocumentDeletion, DocumentVersion
+from kyrochat.db.models.web import Crawl, CrawlPage, WebPage
 from kyrochat.db.models.work import Job
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "ChunkLex",
     "Citation",
     "Conversation",
+    "Crawl",
+    "CrawlPage",
     "Document",
     "DocumentDeletion",
     "DocumentVersion",
@@ -35,6 +38,7 @@ __all__ = [
     "UsedRefreshToken",
     "User",
     "UserSession",
+    "WebPage",
     "Workspace",
     "WorkspaceMember",
 ]

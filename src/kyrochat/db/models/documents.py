@@ -49,6 +49,8 @@ class Document(SQLModel, table=True):
     workspace_id: UUID = uuid_()
     bot_id: UUID = uuid_()
     title: str = text_()
+    # Nobody gave the title: each version takes the one that its content names.
+    titled_by_content: bool = Field(default=False)
     source: DocumentSource = one_of(DocumentSource.TEXT)
     url: str | None = text_(None)
     media_type: str = text_()

@@ -70,7 +70,7 @@ class _Gunzip:
 def too_large(max_bytes: int) -> FetchFailed:
     """Return the failure of a page that has more than `max_bytes`."""
     return FetchFailed(
-        f"The page has more than {max_bytes / (1 << 20):g} MB. Download it, split it, and upload the parts."
+        f"The page has more than {max_bytes / (1 << 20):g} MiB. Download it, split it, and upload the parts."
     )
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-MAX_LINKS = 2000
-MAX_HREF_CHARS = 2000
+MAX_LINKS = 1000
+MAX_HREF_CHARS = 1500
 _ROBOTS_NAMES = frozenset(["robots", "kyrochat"])
 _FEED_CHARS = 1 << 16
 

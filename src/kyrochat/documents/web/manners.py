@@ -20,6 +20,15 @@ MAX_PLACES = 1000
 ROBOTS_PATH = "/robots.txt"
 
 
+class Refused(FetchFailed):
+    """The site asks us not to read the page."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The site's robots.txt asks programs not to read this page. Ask its owner, or upload the page yourself."
+        )
+
+
 @dataclass(slots=True)
 class _Host:
     """Whose turn it is at a host, and from when on; all times here are the event loop's."""
@@ -88,9 +97,7 @@ class Visitor:
     async def _permitted_turn(self, address: WebAddress) -> AsyncGenerator[None, None]:
         robots = await self.robots(address)
         if not robots.allows(address):
-            raise FetchFailed(
-                "The site's robots.txt asks programs not to read this page. Ask its owner, or upload the page yourself."
-            )
+            raise Refused
         async with self._turn(address, robots.delay_s):
             yield
 

@@ -1,0 +1,87 @@
+"""What is done in the background. Here a job's kind meets its handler."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from kyrochat.accounts.workspaces import PURGE_WORKSPACE
+from kyrochat.bots.service import PURGE_BOT
+from kyrochat.db.access import DatabaseAccess, refuse_to_bypass
+from kyrochat.db.changes import Changes
+from kyrochat.db.engine import Database
+from kyrochat.documents.extraction import Extractor
+from kyrochat.documents.ingest import Ingestion, fail_document, retry_document
+from kyrochat.documents.intake import UNLIMITED, Quota
+from kyrochat.documents.kinds import INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS
+from kyrochat.documents.purge import BotPurge, DocumentPurge, VersionSweep
+from kyrochat.documents.storage import FileStore
+from kyrochat.documents.web.handlers import open_visitor, web_kinds
+from kyrochat.documents.web.manners import Visitor
+from kyrochat.documents.workspace_purge import WorkspacePurge
+from kyrochat.jobs.queue import ClaimedJob, Queue
+from kyrochat.jobs.worker import Kind, Worker
+from kyrochat.retrieval.dense import DenseRetrieval
+from kyrochat.settings import Settings
+
+# Jobs get this long to end by themselves at shutdown; then they are given back, without a charge.
+WORKER_GRACE_S = 15.0
+
+
+@asynccontextmanager
+async def working(
+    settings: Settings,
+    concurrency: int,
+    access: DatabaseAccess,
+    changes: Changes,
+    store: FileStore,
+    dense: DenseRetrieval | None,
+) -> AsyncGenerator[Worker, None]:
+    """Work on jobs meanwhile, under the worker's role; jobs that are not done at the end are given back."""
+    database = access.open_worker(concurrency)
+    try:
+        await refuse_to_bypass(database)
+        visitor = open_visitor(version("kyrochat"), settings.fetch_networks)
+        quota = Quota(settings.workspace_max_bytes, settings.workspace_max_documents)
+        kinds = job_kinds(database, changes, store, dense, visitor, quota)
+        worker = Worker(Queue(database), changes, kinds, concurrency)
+        task = asyncio.create_task(worker.run(), name="worker")
+        try:
+            yield worker
+        finally:
+            await worker.stop(WORKER_GRACE_S)
+            await asyncio.wait([task])
+    finally:
+        await database.close()
+
+
+def job_kinds(
+    database: Database,
+    changes: Changes,
+    store: FileStore,
+    dense: DenseRetrieval | None = None,
+    visitor: Visitor | None = None,
+    quota: Quota = UNLIMITED,
+) -> Mapping[str, Kind]:
+    """Return what is done for each kind of job; without a `visitor` nothing goes out to the web."""
+
+    async def on_ingest_failed(session: AsyncSession, job: ClaimedJob, reason: str) -> None:
+        await fail_document(session, changes, job, reason)
+
+    async def on_ingest_retry(session: AsyncSession, job: ClaimedJob, reason: str, delay_s: float) -> None:
+        await retry_document(session, changes, job, reason, delay_s)
+
+    async def on_purge_failed(session: AsyncSession, job: ClaimedJob, reason: str) -> None:
+        """Leave it to the operator: the job's row says why, and what was deleted cannot be found anyway."""
+
+    index, extractor = dense.index if dense else None, Extractor()
+    return {
+        INGEST: Kind(Ingestion(database, changes, store, extractor, dense), on_ingest_failed, on_ingest_retry),
+        SWEEP_VERSIONS: Kind(VersionSweep(database, store, index), on_purge_failed),
+        PURGE_DOCUMENT: Kind(DocumentPurge(database, changes, store, index), on_purge_failed),
+        PURGE_BOT: Kind(BotPurge(database, store, index), on_purge_failed),
+        PURGE_WORKSPACE: Kind(WorkspacePurge(database, changes, store, index), on_purge_failed),
+        **(web_kinds(database, changes, store, visitor, extractor, quota) if visitor else {}),
+    }
