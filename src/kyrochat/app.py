@@ -15,17 +15,20 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.http.websocket_origin import is_same_origin
 
+from kyrochat.accounts.export import ExportService
 from kyrochat.accounts.opening import open_accounts
 from kyrochat.accounts.presence import Presences
 from kyrochat.accounts.viewer import Client, Page, Viewer
 from kyrochat.bots.service import BotService
 from kyrochat.chat.answer import Answerer
+from kyrochat.chat.export import ConversationExport
 from kyrochat.chat.log import AnswerLog
 from kyrochat.chat.running import RunningAnswers
 from kyrochat.chat.service import ChatService
 from kyrochat.db.access import DatabaseAccess, refuse_to_bypass
 from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
+from kyrochat.documents.export import DocumentExport
 from kyrochat.documents.intake import Quota
 from kyrochat.documents.reconcile import Reconciler
 from kyrochat.documents.service import DocumentService
@@ -34,6 +37,7 @@ from kyrochat.documents.web.crawls import CrawlService
 from kyrochat.documents.web.service import WebDocumentService
 from kyrochat.errors import KyroError
 from kyrochat.graphql.context import Context, Services
+from kyrochat.graphql.export_route import export_route
 from kyrochat.graphql.pages import page_routes
 from kyrochat.graphql.schema import build_schema
 from kyrochat.graphql.transport.gates import gated
@@ -113,6 +117,14 @@ async def running(
                 api_keys=accounts.api_keys,
                 audit=accounts.audit,
                 invitations=accounts.invitations,
+                erasure=accounts.erasure,
+                exports=ExportService(
+                    database,
+                    accounts.principals.tokens,
+                    settings.base_url,
+                    (DocumentExport(database, store), ConversationExport(database)),
+                    rates,
+                ),
                 principals=accounts.principals,
                 presences=presences,
                 bots=BotService(database, changes),
@@ -156,7 +168,12 @@ class KyroApp:
             checks={"database": self._check_database},
         )
         app = Starlette(
-            routes=[Route("/graphql", self.view), WebSocketRoute("/graphql", self.view), *pages],
+            routes=[
+                Route("/graphql", self.view),
+                WebSocketRoute("/graphql", self.view),
+                export_route(lambda: self.runtime.services.exports),
+                *pages,
+            ],
             lifespan=self._lifespan,
         )
         hosts = Hosts.of(settings.hosts, is_loopback=settings.is_loopback)

@@ -7,8 +7,10 @@ from importlib.metadata import version
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from kyrochat.accounts.erasure import PURGE_ACCOUNT
 from kyrochat.accounts.workspaces import PURGE_WORKSPACE
 from kyrochat.bots.service import PURGE_BOT
+from kyrochat.chat.account_purge import AccountPurge
 from kyrochat.db.access import DatabaseAccess, refuse_to_bypass
 from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
@@ -82,6 +84,7 @@ def job_kinds(
         SWEEP_VERSIONS: Kind(VersionSweep(database, store, index), on_purge_failed),
         PURGE_DOCUMENT: Kind(DocumentPurge(database, changes, store, index), on_purge_failed),
         PURGE_BOT: Kind(BotPurge(database, store, index), on_purge_failed),
+        PURGE_ACCOUNT: Kind(AccountPurge(database, changes), on_purge_failed),
         PURGE_WORKSPACE: Kind(WorkspacePurge(database, changes, store, index), on_purge_failed),
         **(web_kinds(database, changes, store, visitor, extractor, quota) if visitor else {}),
     }

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyrochat.accounts.tokens import ACCESS_LIFETIME, LEEWAY_S, REFRESH_PREFIX, AccessClaims, Tokens, new_secret
+from kyrochat.accounts.tokens import ACCESS_LIFETIME, LEEWAY_S, REFRESH_PREFIX, Claims, Tokens, new_secret
 from kyrochat.errors import Unauthenticated
 from kyrochat.signing.keys import derived_key, key_id
 from tests.accounts.conftest import SECRET
@@ -47,7 +47,7 @@ def part(value: object) -> str:
 def test_a_token_says_whose_it_is_and_when_it_ends(tokens: Tokens) -> None:
     token, expires_at = tokens.access_token(USER, SESSION)
 
-    assert tokens.read_access_token(token) == AccessClaims(USER, SESSION, expires_at)
+    assert tokens.read_access_token(token) == Claims(USER, SESSION, expires_at)
     assert timedelta(0) < ACCESS_LIFETIME - (expires_at - datetime.now(UTC)) < timedelta(seconds=5)
 
 

@@ -1,8 +1,8 @@
 """A deleted workspace: no rows, no files, no vectors, however often its purge was cut off, and nobody else's gone."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,6 @@ from kyrochat.accounts.workspaces import PURGE_WORKSPACE, WorkspaceService
 from kyrochat.db.changes import answer_topic, ended_topic
 from kyrochat.db.columns import new_id
 from kyrochat.db.embedded import DatabaseUrls
-from kyrochat.db.engine import Database
 from kyrochat.db.models import AnswerLease, ApiKey, ApiKeyUsage, Bot, Conversation, Document, Message
 from kyrochat.db.states import MessageRole, MessageStatus, WorkspaceRole
 from kyrochat.documents.ingest import Ingestion
@@ -27,6 +26,7 @@ from kyrochat.errors import NotFound
 from kyrochat.jobs.queue import ClaimedJob, RetryLater
 from kyrochat.retrieval.dense import DenseRetrieval
 from kyrochat.retrieval.ports import Vector
+from tests.cutting import Cut, CutDatabase
 from tests.documents.scene import GatedExtractor, Library, pieces
 from tests.documents.test_ingest_deletion import Compass
 from tests.remains import remains
@@ -142,34 +142,12 @@ async def test_nothing_is_left_of_it_and_all_of_the_other_one(estate: Estate, ur
     assert await library.jobs() == []
 
 
-class Cut(Exception):
-    """What a killed worker leaves: a step that was not taken."""
-
-
-@dataclass(frozen=True)
-class CutDatabase(Database):
-    """A database that is not there for the n-th transaction, nor for any after it."""
-
-    left: list[None] = field(default_factory=list)
-
-    @asynccontextmanager
-    async def begin(
-        self, workspaces: Iterable[UUID] = (), *, credential: bytes | None = None, administers: bool = False
-    ) -> AsyncGenerator[AsyncSession, None]:
-        if not self.left:
-            raise Cut
-        self.left.pop()
-        async with Database.begin(self, workspaces, credential=credential, administers=administers) as session:
-            yield session
-
-
 async def test_a_purge_that_is_cut_off_at_any_step_is_taken_up_again(estate: Estate, urls: DatabaseUrls) -> None:
     library, steps = estate.library, 0
     job = await estate.delete()
 
     while True:
-        pool = library.worker_database
-        database = CutDatabase(pool.engine, pool.sessions, [None] * steps)
+        database = CutDatabase.after(steps, library.worker_database)
         try:
             await replace(estate.purge, database=database)(job)
             break

@@ -91,6 +91,19 @@ class CredentialService:
             tell_of_new_email(self.outbox, user.email, locked, viewer.client)
         return locked
 
+    async def prove(self, viewer: Viewer, password: str) -> User:
+        """Check the viewer's password once more, for what cannot be taken back; return his user.
+
+        Raises:
+            Forbidden: a key asks.
+            InvalidCredentials: the password is wrong.
+            RateLimited: too many passwords were tried.
+            Overloaded: too many passwords are being checked.
+        """
+        user = await self._user(viewer)
+        await self._prove(viewer, user, password)
+        return user
+
     async def _user(self, viewer: Viewer) -> User:
         viewer.must_be_person()
         async with self.database.begin() as session:

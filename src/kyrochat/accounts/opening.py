@@ -9,6 +9,7 @@ from kyrochat.accounts.administration import Administration
 from kyrochat.accounts.api_keys import ApiKeyService
 from kyrochat.accounts.audit_reading import AuditReader
 from kyrochat.accounts.credentials import CredentialService
+from kyrochat.accounts.erasure import ErasureService
 from kyrochat.accounts.invitations import InvitationService
 from kyrochat.accounts.mail import Outbox
 from kyrochat.accounts.members import MemberService
@@ -45,6 +46,7 @@ class Accounts:
     api_keys: ApiKeyService
     audit: AuditReader
     invitations: InvitationService
+    erasure: ErasureService
     principals: Principals
 
 
@@ -66,6 +68,7 @@ async def open_accounts(
             await stack.enter_async_context(outbox.delivering())
         tokens = Tokens(keys.current, keys.previous)
         sessions = SessionService(database, changes, passwords, tokens, rates)
+        credentials = CredentialService(database, changes, passwords, rates, outbox)
         yield Accounts(
             AccountService(database),
             RegistrationService(
@@ -78,7 +81,7 @@ async def open_accounts(
                 rates=rates,
             ),
             sessions,
-            CredentialService(database, changes, passwords, rates, outbox),
+            credentials,
             PasswordResetService(database, changes, passwords, settings.base_url, outbox, rates),
             Administration(database, changes),
             WorkspaceService(database, changes),
@@ -86,6 +89,7 @@ async def open_accounts(
             ApiKeyService(database, changes),
             AuditReader(database),
             InvitationService(database, changes, settings.base_url),
+            ErasureService(database, changes, credentials),
             Principals(database, tokens),
         )
 

@@ -14,6 +14,7 @@ from kyrochat.errors import Unauthenticated
 from kyrochat.signing.keys import derived_key, key_id
 
 ACCESS_LIFETIME = timedelta(minutes=15)
+EXPORT_LIFETIME = timedelta(minutes=5)
 ISSUER = "kyrochat"
 AUDIENCE = "kyrochat-api"
 LEEWAY_S = 30
@@ -21,11 +22,13 @@ REFRESH_PREFIX = "kcr_"
 KEY_PREFIX = "kck_"
 INVITATION_PREFIX = "kci_"
 RESET_PREFIX = "kcp_"
+# All that a token can be which is not one of ours.
+_INVALID = (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, ArithmeticError)
 
 
 @dataclass(frozen=True, slots=True)
-class AccessClaims:
-    """What a valid access token says."""
+class Claims:
+    """What a valid token says."""
 
     user_id: UUID
     session_id: UUID
@@ -41,45 +44,67 @@ class Tokens:
 
     def access_token(self, user_id: UUID, session_id: UUID) -> tuple[str, datetime]:
         """Return a signed token and when it expires."""
-        now = datetime.now(UTC)
-        expires_at = (now + ACCESS_LIFETIME).replace(microsecond=0)
-        claims = {
-            "iss": ISSUER,
-            "aud": AUDIENCE,
-            "sub": str(user_id),
-            "sid": str(session_id),
-            "jti": uuid4().hex,
-            "typ": "access",
-            "iat": now,
-            "exp": expires_at,
-        }
-        key, headers = derived_key(self.secret, "access"), {"kid": key_id(self.secret)}
-        return jwt.encode(claims, key, algorithm="HS256", headers=headers), expires_at
+        return self._signed("access", user_id, session_id, ACCESS_LIFETIME)
 
-    def read_access_token(self, token: str) -> AccessClaims:
+    def read_access_token(self, token: str) -> Claims:
         """Return what the token says.
 
         Raises:
             Unauthenticated: it is not ours, not an access token, or expired.
         """
         try:
-            claims = jwt.decode(
-                token,
-                derived_key(self._signed_with(token), "access"),
-                algorithms=["HS256"],
-                issuer=ISSUER,
-                audience=AUDIENCE,
-                leeway=LEEWAY_S,
-                options={"require": ["exp", "iat", "sub", "jti", "sid", "typ"]},
-            )
-            if claims["typ"] != "access":
-                raise Unauthenticated("This is not an access token.")
-            expires_at = datetime.fromtimestamp(claims["exp"], UTC)
-            return AccessClaims(UUID(claims["sub"]), UUID(claims["sid"]), expires_at)
+            return self._read("access", token)
         except jwt.ExpiredSignatureError as error:
             raise Unauthenticated("The access token has expired. Call `refreshSession`.") from error
-        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        except _INVALID as error:
             raise Unauthenticated("The access token is not valid. Sign in again.") from error
+
+    def export_token(self, user_id: UUID, session_id: UUID) -> tuple[str, datetime]:
+        """Return a token for the link to an archive, and when it expires. It is good for nothing else."""
+        return self._signed("export", user_id, session_id, EXPORT_LIFETIME)
+
+    def read_export_token(self, token: str) -> Claims:
+        """Return what the token of a link says.
+
+        Raises:
+            Unauthenticated: it is not ours, not an export token, or expired.
+        """
+        try:
+            return self._read("export", token)
+        except _INVALID as error:
+            raise Unauthenticated("This link is not good any more. Call `exportAccount` for another.") from error
+
+    def _signed(self, kind: str, user_id: UUID, session_id: UUID, lifetime: timedelta) -> tuple[str, datetime]:
+        now = datetime.now(UTC)
+        expires_at = (now + lifetime).replace(microsecond=0)
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": str(user_id),
+            "sid": str(session_id),
+            "jti": uuid4().hex,
+            "typ": kind,
+            "iat": now,
+            "exp": expires_at,
+        }
+        # Each kind has a key of its own, so that no token passes for one of another kind.
+        key, headers = derived_key(self.secret, kind), {"kid": key_id(self.secret)}
+        return jwt.encode(claims, key, algorithm="HS256", headers=headers), expires_at
+
+    def _read(self, kind: str, token: str) -> Claims:
+        claims = jwt.decode(
+            token,
+            derived_key(self._signed_with(token), kind),
+            algorithms=["HS256"],
+            issuer=ISSUER,
+            audience=AUDIENCE,
+            leeway=LEEWAY_S,
+            options={"require": ["exp", "iat", "sub", "jti", "sid", "typ"]},
+        )
+        if claims["typ"] != kind:
+            raise jwt.InvalidTokenError(f"This is not of the kind {kind}.")
+        expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+        return Claims(UUID(claims["sub"]), UUID(claims["sid"]), expires_at)
 
     def next_refresh_tokens(self, used: bytes) -> list[str]:
         """Return what takes the place of the refresh token with this hash: always the same.

@@ -51,6 +51,12 @@ async def lock_admins(session: AsyncSession) -> None:
     await (await session.connection()).execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADMINS_LOCK})
 
 
+async def has_other_user(session: AsyncSession, user_id: UUID) -> bool:
+    """Say whether anybody but this user has an account that works."""
+    query = select(User.id).where(col(User.disabled_at).is_(None), User.id != user_id).limit(1)
+    return (await session.exec(query)).first() is not None
+
+
 async def has_other_admin(session: AsyncSession, user_id: UUID) -> bool:
     """Say whether anybody but this user administers the server, with an account that works."""
     query = select(User.id).where(col(User.is_admin), col(User.disabled_at).is_(None), User.id != user_id).limit(1)

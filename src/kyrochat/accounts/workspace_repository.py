@@ -74,6 +74,24 @@ async def is_personal(session: AsyncSession, workspace_id: UUID) -> bool:
     return (await session.exec(query.limit(1))).first() is not None
 
 
+async def ids_of_user(session: AsyncSession, user_id: UUID) -> Sequence[UUID]:
+    """Return the workspaces that a user belongs to now."""
+    return (await session.exec(select(WorkspaceMember.workspace_id).where(WorkspaceMember.user_id == user_id))).all()
+
+
+async def ids_after(session: AsyncSession, after: UUID | None, limit: int) -> Sequence[UUID]:
+    """Return up to `limit` workspaces, whosever they are, the oldest first."""
+    query = select(Workspace.id).order_by(col(Workspace.id)).limit(limit)
+    if after is not None:
+        query = query.where(col(Workspace.id) > after)
+    return (await session.exec(query)).all()
+
+
+async def end_memberships(session: AsyncSession, user_id: UUID) -> None:
+    """Take a user out of all workspaces."""
+    await session.exec(delete(WorkspaceMember).where(col(WorkspaceMember.user_id) == user_id))
+
+
 async def revoke_keys(session: AsyncSession, workspace_id: UUID, user_id: UUID) -> None:
     """Revoke the API keys that a user has made in a workspace."""
     query = (

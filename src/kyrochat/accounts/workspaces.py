@@ -14,7 +14,7 @@ from kyrochat.db.changes import ACCESS_TOPIC, Changes
 from kyrochat.db.engine import Database, widen
 from kyrochat.db.models import Workspace, WorkspaceMember
 from kyrochat.db.states import WorkspaceRole
-from kyrochat.errors import Conflict, NotFound, QuotaExceeded
+from kyrochat.errors import Conflict, NotFound, QuotaExceeded, Unauthenticated
 from kyrochat.jobs.queue import PURGE_ATTEMPTS, PURGE_PRIORITY, enqueue
 from kyrochat.rules import Rules
 
@@ -54,8 +54,10 @@ class WorkspaceService:
         viewer.must_be_person()
         workspace = Workspace(name=_checked(name))
         async with self.database.begin() as session:
-            # Locked, so that ten at once are counted one after the other.
-            await accounts.lock_user(session, viewer.user_id, to_change=True)
+            # Locked, so that ten at once are counted one after the other, and none is made for an account that ends.
+            user = await accounts.lock_user(session, viewer.user_id, to_change=True)
+            if user is None or user.disabled_at is not None:
+                raise Unauthenticated("The account is gone.")
             if await repository.owned_count(session, viewer.user_id) >= MAX_OWNED:
                 raise QuotaExceeded(f"You own {MAX_OWNED} workspaces, the most that one person may. Delete one first.")
             session.add(workspace)
@@ -117,11 +119,11 @@ class WorkspaceService:
         return workspace_id
 
 
-async def remove_workspace(session: AsyncSession, changes: Changes, workspace_id: UUID) -> None:
-    """Shut a locked workspace, and have a job remove what is in it. The session must see it."""
+async def remove_workspace(session: AsyncSession, changes: Changes, workspace_id: UUID) -> UUID | None:
+    """Shut a locked workspace, and have a job remove what is in it; return the job's id. The session must see it."""
     await repository.shut(session, workspace_id)
     await changes.announce(session, [ACCESS_TOPIC])
-    await enqueue(
+    return await enqueue(
         session,
         changes,
         workspace_id=workspace_id,

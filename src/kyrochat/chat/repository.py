@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import func, text
+from sqlalchemy import delete, func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -47,12 +47,33 @@ async def conversations(
     return (await session.exec(query)).all()
 
 
+async def ids_of_user(session: AsyncSession, user_id: UUID, workspaces: Sequence[UUID], limit: int) -> Sequence[UUID]:
+    """Return up to `limit` conversations of a user in these workspaces, deleted bots' included, and lock them."""
+    query = select(Conversation.id).where(
+        Conversation.user_id == user_id, col(Conversation.workspace_id).in_(workspaces)
+    )
+    return (await session.exec(query.limit(limit).with_for_update())).all()
+
+
+async def delete_conversations(session: AsyncSession, conversation_ids: Sequence[UUID]) -> None:
+    """Delete conversations with all that is in them."""
+    await session.exec(delete(Conversation).where(col(Conversation.id).in_(conversation_ids)))
+
+
 async def conversation_page(
     session: AsyncSession, bot_id: UUID, request: PageRequest, *, viewer: Viewer
 ) -> Page[Conversation]:
     """Return one page of the user's conversations with a bot, newest first; public ones are other people's."""
     query = _own(viewer).where(Conversation.bot_id == bot_id, col(Conversation.is_public).is_(False))
     return await page(session, query, Conversation.id, request)
+
+
+async def own_after(session: AsyncSession, after: UUID | None, limit: int, *, viewer: Viewer) -> Sequence[Conversation]:
+    """Return up to `limit` conversations of the user, the oldest first; public ones are other people's."""
+    query = _own(viewer).where(col(Conversation.is_public).is_(False))
+    if after is not None:
+        query = query.where(col(Conversation.id) > after)
+    return (await session.exec(query.order_by(col(Conversation.id)).limit(limit))).all()
 
 
 async def conversation_count(session: AsyncSession, bot_id: UUID, *, viewer: Viewer) -> int:
@@ -72,6 +93,12 @@ async def message_page(session: AsyncSession, conversation_id: UUID, request: Pa
     """Return one page of a conversation's messages, newest first, by position."""
     query = select(Message).where(Message.conversation_id == conversation_id)
     return await page(session, query, Message.position, request)
+
+
+async def messages_after(session: AsyncSession, conversation_id: UUID, position: int, limit: int) -> Sequence[Message]:
+    """Return up to `limit` messages of a conversation that come after a position, in order."""
+    query = select(Message).where(Message.conversation_id == conversation_id, Message.position > position)
+    return (await session.exec(query.order_by(col(Message.position)).limit(limit))).all()
 
 
 async def message_count(session: AsyncSession, conversation_id: UUID) -> int:
@@ -106,10 +133,10 @@ async def message_in(session: AsyncSession, conversation_id: UUID, message_id: U
     return (await session.exec(query)).one_or_none()
 
 
-async def streaming(session: AsyncSession, conversation_id: UUID) -> Sequence[UUID]:
-    """Return the answers of the conversation that are being written: one at most."""
+async def streaming(session: AsyncSession, *conversation_ids: UUID) -> Sequence[UUID]:
+    """Return the answers of the conversations that are being written: one of each at most."""
     query = select(Message.id).where(
-        Message.conversation_id == conversation_id, Message.status == MessageStatus.STREAMING
+        col(Message.conversation_id).in_(conversation_ids), Message.status == MessageStatus.STREAMING
     )
     return (await session.exec(query)).all()
 

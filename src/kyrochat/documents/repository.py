@@ -189,6 +189,17 @@ _REMAINS = text("""
 """)
 
 
+async def versions(session: AsyncSession, document_id: UUID, *, reach: Reach) -> Sequence[int]:
+    """Return the versions of a document whose texts are stored, the oldest first."""
+    query = (
+        select(DocumentVersion.version)
+        .join(Document, col(Document.id) == DocumentVersion.document_id)
+        .where(DocumentVersion.document_id == document_id, reach.covers(Document))
+        .order_by(col(DocumentVersion.version))
+    )
+    return (await session.exec(query)).all()
+
+
 async def excerpt(session: AsyncSession, document_id: UUID, version: int, start: int, end: int | None) -> str | None:
     """Return characters [start, end) of a version's text, or None when there is no such version."""
     body = col(DocumentVersion.text)

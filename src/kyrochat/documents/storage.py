@@ -6,7 +6,7 @@ import hashlib
 import logging
 import re
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -88,6 +88,16 @@ class FileStore:
         """
         found = await obstore.get_async(self.store, _check(key))
         return bytes(await found.bytes_async())
+
+    async def pieces(self, key: str) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes under `key`, a piece at a time.
+
+        Raises:
+            FileNotFoundError: there are none.
+        """
+        found = await obstore.get_async(self.store, _check(key))
+        async for piece in found.stream(min_chunk_size=_BUFFER_BYTES):
+            yield bytes(piece)
 
     async def download(self, key: str, path: Path) -> None:
         """Write the bytes under `key` to a file, a piece at a time.

@@ -14,6 +14,8 @@ from kyrochat.accounts.administration import Administration
 from kyrochat.accounts.api_keys import ApiKeyService
 from kyrochat.accounts.audit_reading import AuditReader
 from kyrochat.accounts.credentials import CredentialService
+from kyrochat.accounts.erasure import ErasureService
+from kyrochat.accounts.export import ExportService
 from kyrochat.accounts.invitations import InvitationService
 from kyrochat.accounts.members import MemberService
 from kyrochat.accounts.presence import Presences
@@ -60,6 +62,8 @@ class Services:
     members: MemberService
     api_keys: ApiKeyService
     invitations: InvitationService
+    erasure: ErasureService
+    exports: ExportService
     credentials: CredentialService
     resets: PasswordResetService
     users: Administration

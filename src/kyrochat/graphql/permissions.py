@@ -91,6 +91,8 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Mutation.createInvitation": Act.MANAGE_MEMBERS,
     "Mutation.revokeInvitation": Act.MANAGE_MEMBERS,
     "Mutation.acceptInvitation": Who.PERSON,
+    "Mutation.exportAccount": Who.PERSON,
+    "Mutation.deleteAccount": Who.PERSON,
     "Mutation.createBot": Act.MANAGE_BOTS,
     "Mutation.updateBot": Act.MANAGE_BOTS,
     "Mutation.deleteBot": Act.MANAGE_BOTS,

@@ -24,6 +24,7 @@ from kyrochat.graphql.invitations import Invitation, InvitationQuery
 from kyrochat.graphql.limits import CostGuard
 from kyrochat.graphql.members import MemberMutation
 from kyrochat.graphql.node import Node
+from kyrochat.graphql.own_data import OwnDataMutation
 from kyrochat.graphql.permissions import NODES, KeyGuard, must_reach
 from kyrochat.graphql.problems import EXCEPTION_HANDLERS
 from kyrochat.graphql.sessions import SessionMutation
@@ -145,6 +146,7 @@ class Mutation(
     MemberMutation,
     ApiKeyMutation,
     InvitationMutation,
+    OwnDataMutation,
     ActiveSessionMutation,
     CredentialMutation,
     UserMutation,

@@ -44,6 +44,8 @@ MESSAGES_PER_USER = Limit("messages-user", 60, MINUTE_S)
 MESSAGES_PER_KEY = Limit("messages-key", 600, MINUTE_S)
 # A folder of files goes in at two a second, about as fast as they are read.
 UPLOADS_PER_USER = Limit("uploads-user", 120, MINUTE_S)
+# An archive may be gigabytes, and takes two: one for its link, one for fetching it.
+EXPORTS_PER_USER = Limit("exports-user", 20, HOUR_S)
 # Each tab has one and opens it anew after a break; a client that opens more than one every two seconds is broken.
 SOCKETS_PER_USER = Limit("sockets-user", 30, MINUTE_S)
 # Twenty of the most expensive operations, or five ordinary pages a second.
@@ -63,6 +65,7 @@ LIMITS = (
     MESSAGES_PER_USER,
     MESSAGES_PER_KEY,
     UPLOADS_PER_USER,
+    EXPORTS_PER_USER,
     SOCKETS_PER_USER,
     POINTS_PER_USER,
     POINTS_PER_KEY,

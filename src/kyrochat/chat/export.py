@@ -1,0 +1,95 @@
+"""What an export of somebody's data has of conversations: his own, with messages and citations."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kyrochat.accounts.viewer import Viewer
+from kyrochat.accounts.zip_stream import Entry, as_json, json_list
+from kyrochat.chat import repository
+from kyrochat.db.engine import Database
+from kyrochat.db.models import Citation, Conversation, Message
+
+BATCH_CONVERSATIONS = 100
+BATCH_MESSAGES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationExport:
+    """The part of an export that conversations are.
+
+    Public ones are not among them: other people began them, with a key of his that is in a web page.
+    """
+
+    database: Database
+
+    async def __call__(self, viewer: Viewer) -> AsyncGenerator[Entry, None]:
+        """Yield each conversation, the oldest first."""
+        after = None
+        while True:
+            async with self.database.begin(viewer.workspaces) as session:
+                rows = await repository.own_after(session, after, BATCH_CONVERSATIONS, viewer=viewer)
+            for row in rows:
+                yield Entry(f"conversations/{row.id}.json", self._conversation(row, viewer))
+            if len(rows) < BATCH_CONVERSATIONS:
+                return
+            after = rows[-1].id
+
+    async def _conversation(self, row: Conversation, viewer: Viewer) -> AsyncGenerator[bytes, None]:
+        yield b'{"conversation": ' + as_json(_conversation(row)) + b',\n"messages": '
+        async for piece in json_list(self._messages(row, viewer)):
+            yield piece
+        yield b"}\n"
+
+    async def _messages(self, row: Conversation, viewer: Viewer) -> AsyncGenerator[object, None]:
+        position = 0
+        while True:
+            async with self.database.begin(viewer.workspaces) as session:
+                messages = await repository.messages_after(session, row.id, position, BATCH_MESSAGES)
+                cited = await repository.citations(session, [each.id for each in messages], viewer=viewer)
+            for message in messages:
+                yield _message(message, [each for each in cited if each.message_id == message.id])
+            if len(messages) < BATCH_MESSAGES:
+                return
+            position = messages[-1].position
+
+
+def _conversation(row: Conversation) -> Mapping[str, Any]:
+    return {
+        "id": row.id,
+        "workspaceId": row.workspace_id,
+        "botId": row.bot_id,
+        "title": row.title,
+        "createdAt": row.created_at,
+        "updatedAt": row.updated_at,
+    }
+
+
+def _message(message: Message, citations: Sequence[Citation]) -> Mapping[str, Any]:
+    return {
+        "id": message.id,
+        "parentId": message.parent_id,
+        "position": message.position,
+        "role": message.role,
+        "status": message.status,
+        "text": message.text,
+        "grounded": message.grounded,
+        "model": message.model,
+        "promptTokens": message.prompt_tokens,
+        "completionTokens": message.completion_tokens,
+        "createdAt": message.created_at,
+        "citations": [_citation(each) for each in citations],
+    }
+
+
+def _citation(citation: Citation) -> Mapping[str, Any]:
+    return {
+        "number": citation.number,
+        "documentId": citation.document_id,
+        "documentTitle": citation.document_title,
+        "documentVersion": citation.document_version,
+        "start": citation.start,
+        "end": citation.end,
+        "page": citation.page,
+        "quote": citation.quote,
+    }
