@@ -16,14 +16,17 @@ async def remains(owner_url: str, *needles: object) -> dict[str, int]:
     patterns = [f"%{needle}%" for needle in needles]
     try:
         async with engine.connect() as connection:
-            for (table,) in (await connection.execute(text(_TABLES))).all():
-                # The owner is confined only as long as this is forced; nothing of it is committed.
+            tables = (await connection.execute(text(_TABLES))).scalars().all()
+            await connection.rollback()
+            for table in tables:
+                # The owner is confined only as long as this is forced; nothing of it is committed. One table at a
+                # time, since each is locked meanwhile.
                 await connection.execute(text(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY"))
                 query = text(f"SELECT count(*) FROM {table} AS whole WHERE whole::text ILIKE ANY (:patterns)")
                 count = (await connection.execute(query, {"patterns": patterns})).scalar_one()
+                await connection.rollback()
                 if count:
                     found[table] = count
-            await connection.rollback()
     finally:
         await engine.dispose()
     return found

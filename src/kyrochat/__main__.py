@@ -231,6 +231,30 @@ def invite(email: str | None, days: int, data_dir: Path | None) -> None:
     _run(lambda settings: users.invite(settings, click.echo, email, days), data_dir=data_dir, quiet=True)
 
 
+@users.command()
+@click.argument("email")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@data_dir_option
+def export(email: str, file: Path, data_dir: Path | None) -> None:
+    """Write all data of EMAIL to the new FILE, a ZIP archive: what `exportAccount` gives the person."""
+    from kyrochat import users
+
+    _run(lambda settings: users.export(settings, click.echo, email, file), data_dir=data_dir, quiet=True)
+
+
+@users.command()
+@click.argument("email")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@data_dir_option
+def delete(email: str, yes: bool, data_dir: Path | None) -> None:
+    """Delete the account of EMAIL, with all that is that person's alone, for good: rows, files and vectors."""
+    from kyrochat import users
+
+    if not yes:
+        click.confirm(f"Nothing of {email} can be brought back. Go on?", abort=True)
+    _run(lambda settings: users.delete(settings, click.echo, email), data_dir=data_dir, quiet=True)
+
+
 def _run(make: Any, *, quiet: bool = False, **options: Any) -> None:
     """Run a command's coroutine. An expected failure is one line and exit code 1, never a traceback."""
     import asyncio

@@ -1,12 +1,15 @@
 """`kyrochat users`: what an operator does with accounts, beside servers or without any."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 from uuid import UUID
 
+from kyrochat.accounts.account_rules import normal_email
 from kyrochat.accounts.administration import Administration
 from kyrochat.accounts.invitations import InvitationService
 from kyrochat.accounts.passwords import Passwords
@@ -14,13 +17,16 @@ from kyrochat.accounts.resets import PasswordResetService
 from kyrochat.accounts.user_repository import UserStatus
 from kyrochat.accounts.viewer import Operator
 from kyrochat.db.access import database_access
-from kyrochat.db.changes import Changes
+from kyrochat.db.changes import JOBS_TOPIC, Changes
 from kyrochat.db.keyset import MAX_PAGE, PageRequest
 from kyrochat.db.models import User
+from kyrochat.errors import Conflict, NotFound
+from kyrochat.local import opened
 from kyrochat.settings import Settings
 
 Echo = Callable[..., Any]
 OPERATOR = Operator()
+DELETION_POLL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,61 @@ async def make_admin(settings: Settings, echo: Echo, email: str) -> None:
         user = await office.users.find(OPERATOR, email)
         await office.users.set_admin(OPERATOR, user.id, is_admin=True)
     echo(f"{_shown(user.email)} administers this server.")
+
+
+async def export(settings: Settings, echo: Echo, email: str, path: Path) -> None:
+    """Write all of somebody's data to a new file, which only its owner may read.
+
+    Raises:
+        NotFound: nobody has that e-mail address, or the account is disabled.
+        Conflict: there is a file, or it cannot be written.
+    """
+    async with opened(settings) as runtime:
+        exports = runtime.services.exports
+        viewers = await runtime.services.accounts.local_viewers(email)
+        if not viewers:
+            raise NotFound(f"account that works as {email}")
+        size = 0
+        try:
+            with _new_file(path) as file:
+                async with aclosing(exports.archive(viewers[0])) as pieces:
+                    async for piece in pieces:
+                        file.write(piece)
+                        size += len(piece)
+        except OSError as error:
+            raise Conflict(f"{path} cannot be written ({error.strerror}).") from error
+        await exports.note(OPERATOR, viewers[0])
+    echo(f"{path}: all data of {_shown(normal_email(email))}, {size:,} bytes.")
+
+
+async def delete(settings: Settings, echo: Echo, email: str) -> None:
+    """Delete an account, and wait until all that was its person's is removed.
+
+    Raises:
+        NotFound: nobody has that e-mail address.
+        Conflict: others need the person: as the owner of a workspace, or as the last administrator.
+    """
+    async with opened(settings) as runtime:
+        erasure = await runtime.services.erasure.delete(OPERATOR, email)
+        echo(
+            f"The account {_shown(normal_email(email))} has ended. Removing what was in it; if this is interrupted, the "
+            "next server or worker goes on …"
+        )
+        with runtime.changes.watch(JOBS_TOPIC) as bell:
+            while not await runtime.services.erasure.is_done(erasure):
+                await bell.wait(DELETION_POLL_S)
+    echo("Removed: rows, files and vectors.")
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+    except BaseException:
+        path.unlink()  # half an archive is none
+        raise
 
 
 def _line(user: User, seen: Mapping[UUID, datetime]) -> str:

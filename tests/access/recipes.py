@@ -86,6 +86,8 @@ RECIPES: Mapping[str, list[Recipe]] = {
     "Mutation.createInvitation": [Recipe({"input": {"workspaceId": The("Workspace"), "role": "VIEWER"}})],
     "Mutation.revokeInvitation": [Recipe({"id": The("Invitation")})],
     "Mutation.acceptInvitation": [Recipe({"input": {"token": The("invitationToken")}})],
+    "Mutation.exportAccount": [Recipe()],
+    "Mutation.deleteAccount": [Recipe({"input": {"currentPassword": PASSWORD}})],
     "Mutation.createApiKey": [
         Recipe({"input": {"name": "New", "scopes": ["READ"], "workspaceId": The("Workspace"), "botId": The("Bot")}})
     ],

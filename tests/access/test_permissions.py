@@ -19,6 +19,8 @@ EXCEPTIONS = {
     # For owners, and for administrators those to the server; nobody else hears that there is one.
     ("VIEWER", "Mutation.revokeInvitation", None): "NotFoundProblem",
     ("EDITOR", "Mutation.revokeInvitation", None): "NotFoundProblem",
+    # The last one, as long as there are others.
+    ("administrator", "Mutation.deleteAccount", None): "ConflictProblem",
     ("VIEWER", "Query.node", "Invitation"): NOT_SHOWN,
     ("EDITOR", "Query.node", "Invitation"): NOT_SHOWN,
 }
