@@ -43,7 +43,7 @@ async def users(server: Server, *arguments: str, fails: bool = False) -> str:
 
 async def test_help_says_what_each_command_does(tmp_path: Path) -> None:
     group = run("users", "--help").stdout
-    for command in ("list", "invite", "reset-link", "disable", "enable", "make-admin"):
+    for command in ("list", "invite", "reset-link", "disable", "enable", "make-admin", "export", "delete"):
         assert f"  {command} " in group
         words = run("users", command, "-h").stdout
         assert "--data-dir" in words

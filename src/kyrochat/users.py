@@ -156,8 +156,8 @@ async def delete(settings: Settings, echo: Echo, email: str) -> None:
     async with opened(settings) as runtime:
         erasure = await runtime.services.erasure.delete(OPERATOR, email)
         echo(
-            f"The account {_shown(normal_email(email))} has ended. Removing what was in it; if this is interrupted, the "
-            "next server or worker goes on …"
+            f"The account {_shown(normal_email(email))} has ended. Removing what was in it; "
+            "if this is interrupted, the next server or worker goes on …"
         )
         with runtime.changes.watch(JOBS_TOPIC) as bell:
             while not await runtime.services.erasure.is_done(erasure):

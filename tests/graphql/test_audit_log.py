@@ -62,6 +62,8 @@ LEAVES = {
     "createInvitation": "INVITATION_CREATED",
     "revokeInvitation": "INVITATION_REVOKED",
     "acceptInvitation": "INVITATION_ACCEPTED",
+    "exportAccount": "ACCOUNT_EXPORTED",
+    "deleteAccount": "ACCOUNT_DELETED",
     "createApiKey": "API_KEY_CREATED",
     "revokeApiKey": "API_KEY_REVOKED",
     "createBot": "BOT_CREATED",

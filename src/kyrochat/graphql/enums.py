@@ -93,7 +93,7 @@ _explained(
         AuditAct.PASSWORD_RESET_REQUESTED: "A link to set a new password was made for an account.",
         AuditAct.PASSWORD_RESET: "A new password was set with such a link.",
         AuditAct.EMAIL_CHANGED: "Somebody changed the own e-mail address.",
-        AuditAct.ACCOUNT_EXPORTED: "Somebody fetched all that is stored of the own account.",
+        AuditAct.ACCOUNT_EXPORTED: "Somebody asked for all that is stored of the own account, or the operator took it.",
         AuditAct.ACCOUNT_DELETED: "An account was deleted.",
         AuditAct.USER_DISABLED: "An administrator shut an account out.",
         AuditAct.USER_ENABLED: "An administrator let an account in again.",
