@@ -1,4 +1,4 @@
-"""What the server shows beside `/graphql`: GraphiQL, a page for forgotten passwords, the schema, its health."""
+"""What the server shows beside `/graphql`: GraphiQL, pages that links lead to, the schema, its health."""
 
 import asyncio
 import mimetypes
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
-from kyrochat.accounts.resets import PAGE
+from kyrochat.graphql.link_pages import link_page_routes
 from kyrochat.graphql.schema import schema_text
 
 GRAPHIQL_DIR = Path(__file__).parent / "static" / "graphiql"
@@ -23,18 +23,6 @@ GRAPHIQL_POLICY = (
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-
-RESET_DIR = Path(__file__).parent / "static" / "reset-password"
-RESET_FILES = {
-    "": ("index.html", "text/html"),
-    "/page.js": ("page.js", "text/javascript"),
-    "/page.css": ("page.css", "text/css"),
-}
-RESET_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-}
 
 Check = Callable[[], Awaitable[None]]
 
@@ -89,20 +77,10 @@ def page_routes(
     routes: list[BaseRoute] = [Route("/livez", livez), Route("/readyz", readyz)]
     if schema:
         routes.append(Route("/schema.graphql", schema_page))
-    routes += [Route(f"{PAGE}{path}", _reset_file(*file)) for path, file in RESET_FILES.items()]
+    routes += link_page_routes()
     if graphiql:
         routes += [Route("/", home), Route("/graphiql", home), Mount("/graphiql", GraphiQLFiles())]
     return routes
-
-
-def _reset_file(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
-    """Return what serves a file of the page on which a new password is set. The link's token does not come here."""
-
-    async def serve(request: Request) -> Response:
-        del request
-        return FileResponse(RESET_DIR / name, media_type=media_type, headers=RESET_HEADERS)
-
-    return serve
 
 
 async def _passes(check: Check) -> str:
