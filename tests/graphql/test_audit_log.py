@@ -81,6 +81,12 @@ LEAVE_NOTHING = {
     "addTextDocument",
     "uploadDocument",
     "retryDocument",
+    "addWebDocument",
+    "refreshDocument",
+    "scheduleRefresh",
+    "crawlSite",
+    # What it has added stays.
+    "deleteCrawl",
     "pauseIngestion",
     "resumeIngestion",
     "startConversation",
