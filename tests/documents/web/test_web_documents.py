@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from kyrochat.accounts.viewer import Viewer
+from kyrochat.db.columns import new_id
 from kyrochat.db.models import Bot
 from kyrochat.db.states import DocumentSource, DocumentStage, DocumentStatus, WorkspaceRole
 from kyrochat.documents.intake import Quota
@@ -14,7 +15,10 @@ from kyrochat.documents.service import FromTheWeb
 from kyrochat.documents.web.deny_table import AddressRules
 from kyrochat.documents.web.manners import Visitor
 from kyrochat.documents.web.service import NotFromTheWeb, SameAddress
-from kyrochat.errors import Forbidden, InvalidInput, NotFound, QuotaExceeded
+from kyrochat.errors import Forbidden, InvalidInput, NotFound, QuotaExceeded, RateLimited
+from kyrochat.rates.limits import UPLOADS_PER_USER
+from kyrochat.rates.service import Rates
+from tests.documents.corpus_files import FILES
 from tests.documents.scene import as_guest
 from tests.documents.web.scene import Site, WebLibrary, page
 from tests.documents.web.wire import Names, Wire, answer, fetcher
@@ -97,6 +101,22 @@ async def test_a_page_in_an_old_charset_is_read_by_its_header(
     await library.work()
 
     assert await library.versions(ada, added.id) == {1: "Пчёлы делают мёд."}
+
+
+@pytest.mark.parametrize("content_type", ["application/pdf", "application/octet-stream", "text/html"])
+async def test_a_pdf_behind_an_address_is_read_like_an_uploaded_one_whatever_the_server_calls_it(
+    library: WebLibrary, ada: Viewer, bot: Bot, site: Site, wire: Wire, content_type: str
+) -> None:
+    file = next(file for file in FILES if str(file) == "handbook.pdf")
+    site.pages["/get?id=7"] = answer(file.data, content_type=content_type)
+
+    added = await library.web.add(ada, bot.id, str(wire.address("/get?id=7")), None, None)
+    await library.work()
+
+    document = await library.document(ada, added.id)
+    assert (document.status, document.failure, document.media_type) == (DocumentStatus.READY, None, "application/pdf")
+    [passage] = await library.retriever.search(bot, "When is oxalic acid used?", 1)
+    assert (passage.heading, passage.page) == ("Winter", 3)
 
 
 @pytest.mark.parametrize(
@@ -343,6 +363,26 @@ async def test_a_full_workspace_takes_no_more_pages(
     assert document.status is DocumentStatus.FAILED
     assert "A workspace holds at most" in (document.failure or "")
     assert library.files() == []
+
+
+async def test_pages_and_crawls_count_as_uploads(library: WebLibrary, ada: Viewer) -> None:
+    rates = Rates(b"key")
+    web = replace(library.web, rates=rates)
+    crawls = replace(library.crawls, rates=rates)
+    nowhere = new_id()
+    for _ in range(UPLOADS_PER_USER.amount // 2):
+        with pytest.raises(NotFound):
+            await web.add(ada, nowhere, "https://site.example/", None, None)
+        with pytest.raises(NotFound):
+            await crawls.start(ada, nowhere, "https://site.example/", 1, 1, None)
+
+    for act in (
+        web.add(ada, nowhere, "https://site.example/", None, None),
+        web.refresh(ada, nowhere),
+        crawls.start(ada, nowhere, "https://site.example/", 1, 1, None),
+    ):
+        with pytest.raises(RateLimited):
+            await act
 
 
 async def test_a_paused_bot_fetches_nothing_until_it_goes_on(
