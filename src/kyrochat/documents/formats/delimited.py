@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 from itertools import islice
+from typing import Literal
 
 from kyrochat.documents.decoding import decode, normalise
 from kyrochat.documents.extracted import MAX_CHARS, Extracted, TooMuchText
@@ -11,6 +12,7 @@ from kyrochat.documents.formats import markdown
 from kyrochat.errors import UnreadableDocument
 
 MAX_CELLS = 2_000_000
+MAX_CELL_LINES = 200  # a longer one began with a quote that nobody meant
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_ROWS = 50
@@ -39,19 +41,27 @@ def parse_tsv(data: bytes) -> Extracted:
 def _read(text: str, delimiter: str) -> Extracted:
     if len(text) > MAX_CHARS:
         raise TooMuchText
+    rows = _all_rows(text, delimiter, csv.QUOTE_MINIMAL)
+    if any(cell.count("\n") > MAX_CELL_LINES for row in rows for cell in row):
+        rows = _all_rows(text, delimiter, csv.QUOTE_NONE)
+    return Extracted(normalise(markdown.records(rows)), markdown=True)
+
+
+def _all_rows(text: str, delimiter: str, quoting: Literal[0, 3]) -> list[list[str]]:
     cells = 0
     rows = []
-    for row in _rows(text, delimiter):
+    for row in _rows(text, delimiter, quoting):
         cells += len(row)
         if cells > MAX_CELLS:
             raise UnreadableDocument(f"The file has more than {MAX_CELLS:,} cells. Split it into smaller files.")
         rows.append(row)
-    return Extracted(normalise(markdown.records(rows)), markdown=True)
+    return rows
 
 
-def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
+def _rows(text: str, delimiter: str, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL) -> Iterator[list[str]]:
     csv.field_size_limit(MAX_CHARS)
-    return csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter, skipinitialspace=True)
+    lines = io.StringIO(text, newline="\n")
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=True, quoting=quoting)
 
 
 def _delimiter(sample: str) -> str:

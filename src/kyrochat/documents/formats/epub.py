@@ -27,7 +27,7 @@ def parse_epub(data: bytes) -> Extracted:
         UnreadableDocument: it is damaged, protected, or has no chapters.
         TooMuchText: it has more than `MAX_CHARS` characters.
     """
-    refuse_doctypes(data)
+    refuse_doctypes(data, only_entities=True)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _refuse_protected(archive)

@@ -14,20 +14,28 @@ SHORT_PAGE_LETTERS = 250  # below, trafilatura takes headings and odd lines for 
 MIN_SHARE_OF_VISIBLE = 0.3  # with fewer letters, the page's own text was taken for decoration
 
 _DATA_URI = re.compile(r"data:[\w/+.-]{1,60};base64,[A-Za-z0-9+/=]{64,}")
-_DOCTYPE_WITH_ENTITIES = re.compile(r"<!doctype[^>\[]{0,500}\[.*?\]\s{0,9}>", re.I | re.S)
+_DOCTYPE_WITH_ENTITIES = re.compile(r"<!doctype[^>\[]{0,500}\[", re.I)
+_DOCTYPE_WITHIN_CHARS = 4096
+_DOCTYPE_END = re.compile(r"\]\s{0,9}>")
 
 
 def parse_html(data: bytes) -> Extracted:
     """Read a page as Markdown: headings, lists, tables and the links' text stay, navigation goes."""
     page = normalise(decode(data, html=True))
     page = _DATA_URI.sub("", page)
-    page = _DOCTYPE_WITH_ENTITIES.sub("", page, count=1)
+    page = _without_entities(page)
     visible = visible_text(page)
     text, letters = visible.text, _letters(visible.text)
     if letters >= SHORT_PAGE_LETTERS:
         markdown = _main_content(page)
         text = markdown if _letters(markdown) >= MIN_SHARE_OF_VISIBLE * letters else text
     return Extracted(normalise(text), markdown=True, title=normalise(visible.title) or None)
+
+
+def _without_entities(page: str) -> str:
+    start = _DOCTYPE_WITH_ENTITIES.search(page, 0, _DOCTYPE_WITHIN_CHARS)
+    end = _DOCTYPE_END.search(page, start.end()) if start else None
+    return page[: start.start()] + page[end.end() :] if start and end else page
 
 
 def _letters(text: str) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from email import policy
 from email.message import EmailMessage, MIMEPart
 from email.parser import BytesParser
+from itertools import islice
 
 from kyrochat.documents.decoding import decode, normalise, to_utf8
 from kyrochat.documents.extracted import Extracted, bounded
@@ -14,6 +15,7 @@ from kyrochat.errors import UnreadableDocument
 _SHOWN = ("From", "To", "Cc", "Date")
 _MAX_DEPTH = 5  # of mails that are attached to mails
 _MAX_HEADER_CHARS = 2_000  # reading one takes time that grows with the square of its length
+_MAX_PARTS = 1_000
 _MAX_NAME_CHARS = 200
 
 
@@ -32,7 +34,7 @@ def _mail(mail: MIMEPart, depth: int) -> Iterator[str]:
     yield markdown.heading(depth + 1, _header(mail, "Subject"))
     shown = ((name, _header(mail, name)) for name in _SHOWN)
     yield markdown.plain("\n".join(f"{name}: {value}" for name, value in shown if value))
-    parts = list(_leaves(mail))
+    parts = list(islice(_leaves(mail), _MAX_PARTS))
     texts = [part for part in parts if not _is_attached(part)]
     yield _body([part for part in texts if part.get_content_type() == "text/plain"]) or _body(
         [part for part in texts if part.get_content_type() == "text/html"]

@@ -80,7 +80,7 @@ def records(rows: Sequence[Sequence[str]]) -> str:
         return ""
     head, *rest = cells
     if not rest or not _names_columns(head):
-        return "\n".join(plain(" | ".join(row).strip(" |")) if len(row) > 1 else plain(row[0]) for row in cells)
+        return plain("\n".join(" | ".join(row).strip(" |") if len(row) > 1 else row[0] for row in cells))
     return "\n".join("- " + _record(head, row) for row in rest)
 
 

@@ -9,6 +9,8 @@ from kyrochat.errors import UnreadableDocument
 
 _XML = (".xml", ".rels", ".vml", ".opf", ".ncx")
 
+_PROLOG_BYTES = 1 << 16
+
 DAMAGED = "The file is damaged or incomplete. Save it anew and upload that."
 
 
@@ -16,24 +18,28 @@ class _EndOfProlog(Exception):
     pass
 
 
-def refuse_doctypes(data: bytes) -> None:
-    """Check that no part defines entities of its own: Office never writes them, only attacks do.
+def refuse_doctypes(data: bytes, *, only_entities: bool = False) -> None:
+    """Check that no part has a document type: Office never writes one, only attacks do.
+
+    With `only_entities`, as old books have document types, only those that define entities are refused.
 
     Raises:
-        UnreadableDocument: one does, or the container is damaged.
+        UnreadableDocument: a part has one, or the container is damaged.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for name in archive.namelist():
                 if name.lower().endswith(_XML):
                     with archive.open(name) as part:
-                        _check_prolog(part.read(1 << 16))
+                        _check_prolog(part.read(_PROLOG_BYTES), only_entities)
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, OSError) as error:
         raise UnreadableDocument(DAMAGED) from error
 
 
-def _check_prolog(start: bytes) -> None:
+def _check_prolog(start: bytes, only_entities: bool) -> None:
     parser = expat.ParserCreate()
+    if not only_entities:
+        parser.StartDoctypeDeclHandler = _refuse
     parser.StartElementHandler = _end
     parser.EntityDeclHandler = _refuse
     # Whether the rest is sound is for the format's reader to find out.
@@ -46,4 +52,6 @@ def _end(_name: str, _attributes: object) -> None:
 
 
 def _refuse(*_declaration: object) -> None:
-    raise UnreadableDocument("The file defines entities, as harmful files do. Save it anew, or as PDF.")
+    raise UnreadableDocument(
+        "The file declares a document type of its own, as harmful files do. Save it anew, or as PDF."
+    )

@@ -36,15 +36,19 @@ def parse_pdf(data: bytes) -> Extracted:
     document = _opened(data)
     count = len(document)
     if not count:
-        raise UnreadableDocument("The PDF has no pages. Save it anew and upload that.")
+        raise UnreadableDocument("The PDF has no pages. Choose a file that holds text.")
     if count > MAX_PAGES:
-        raise UnreadableDocument(f"The PDF has {count:,} pages, and up to {MAX_PAGES:,} are read. Split it.")
+        raise UnreadableDocument(
+            f"The PDF has {count:,} pages, and up to {MAX_PAGES:,} are read. Split it into smaller files."
+        )
     pages = list(_pages(document, count))
     if all(page is None for page in pages):
-        raise UnreadableDocument("No page of the PDF could be read; it may be damaged. Save it anew and upload that.")
+        raise UnreadableDocument(
+            "No page of the PDF could be read; it may be damaged. Print it to a new PDF and upload that."
+        )
     if not any(pages):
         raise UnreadableDocument(
-            "The PDF holds no text, only pictures of pages, as a scanner makes them. "
+            "The PDF holds no text: its pages are empty, or pictures, as a scanner makes them. "
             "Let a text recognition (OCR) program add the text, and upload the result."
         )
     headings = _Headings.of([page or [] for page in pages], _outline(document))
@@ -64,7 +68,9 @@ def _opened(data: bytes) -> Any:
             raise UnreadableDocument(
                 "The PDF is protected with a password. Save it without one and upload that."
             ) from error
-        raise UnreadableDocument("The PDF is damaged. Save or print it to a new PDF and upload that.") from error
+        raise UnreadableDocument(
+            "The PDF is damaged or has no pages. Print it to a new PDF and upload that."
+        ) from error
 
 
 def _pages(document: Any, count: int) -> Iterator[list[Line] | None]:

@@ -9,7 +9,7 @@ from kyrochat.documents.formats import markdown
 from kyrochat.documents.formats.open_xml import DAMAGED, refuse_doctypes
 from kyrochat.errors import UnreadableDocument
 
-_MAX_DEPTH = 20  # of groups in groups
+_MAX_DEPTH = 100  # of groups in groups
 _DIAGRAM = "http://schemas.openxmlformats.org/drawingml/2006/diagram"
 _RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _DRAWING_PARAGRAPH = "{http://schemas.openxmlformats.org/drawingml/2006/main}p"
@@ -35,7 +35,9 @@ def parse_slides(data: bytes) -> Extracted:
     if not count:
         raise UnreadableDocument("The presentation has no slides. Choose a file that holds text.")
     if count > MAX_PAGES:
-        raise UnreadableDocument(f"The presentation has {count:,} slides, and up to {MAX_PAGES:,} are read. Split it.")
+        raise UnreadableDocument(
+            f"The presentation has {count:,} slides, and up to {MAX_PAGES:,} are read. Split it into smaller files."
+        )
     title = markdown.one_line(presentation.core_properties.title or "")[: markdown.MAX_HEADING_CHARS]
     return paged((markdown.blocks(_slide(slide)) for slide in presentation.slides), title=title or None)
 
