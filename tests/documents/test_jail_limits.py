@@ -82,7 +82,7 @@ async def test_an_output_bomb_is_cut(script: Callable[[str], tuple[str, ...]], b
 
 JAIL_REPORT = """
 import resource
-status = dict(line.split(":\\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\\t" in line)
+import ctypes
 names = ("AS", "CPU", "FSIZE", "CORE", "NOFILE", "NPROC")
 limits = {name: resource.getrlimit(getattr(resource, "RLIMIT_" + name))[0] for name in names}
 try:
@@ -94,8 +94,7 @@ found = {
     "limits": limits,
     "wrote": wrote,
     "leader": os.getsid(0) == os.getpid(),
-    "privileges": status["NoNewPrivs"],
-    "directory": sorted(os.listdir(".")),
+    "no new privileges": ctypes.CDLL(None).prctl(39, 0, 0, 0, 0),
 }
 return Extracted(json.dumps(found), markdown=False)
 """
@@ -113,9 +112,25 @@ async def test_the_jail_is_closed(script: Callable[[str], tuple[str, ...]], monk
         "limits": {"AS": 1 << 30, "CPU": 20, "FSIZE": 0, "CORE": 0, "NOFILE": 64, "NPROC": 0},
         "wrote": 0,
         "leader": True,
-        "privileges": "1",
-        "directory": ["written"],
+        "no new privileges": 1,
     }
+
+
+async def test_the_jail_has_no_view_of_the_server_s_files_where_the_system_permits_that(
+    script: Callable[[str], tuple[str, ...]], tmp_path: Path
+) -> None:
+    probe = "import ctypes, sys; from kyrochat.documents.landlock import close_surroundings"
+    probe += "; ctypes.CDLL(None).prctl(38, 1, 0, 0, 0); sys.exit(not close_surroundings(['/usr']))"
+    if await (await asyncio.create_subprocess_exec(sys.executable, "-c", probe)).wait():
+        pytest.skip("this system closes no files")
+    secret = tmp_path / "secret"
+    secret.write_text("of the server")
+    body = "try:\n    return Extracted(open(data.decode()).read(), markdown=False)\n"
+    body += "except OSError as error:\n    return Extracted(type(error).__name__, markdown=False)"
+
+    told = await Extractor(child=script(body)).extract(str(secret).encode(), "text/html")
+
+    assert told.text == "PermissionError"
 
 
 CONNECTING = """
@@ -142,5 +157,5 @@ async def test_the_jail_has_no_network_where_the_system_permits_that(script: Cal
         port = server.sockets[0].getsockname()[1]
         told = await Extractor(child=script(CONNECTING)).extract(str(port).encode(), "text/html")
 
-    assert told.text == "OSError"  # the network is unreachable
+    assert told.text in ("OSError", "PermissionError")  # there is no network, or it is closed
     assert not met.is_set()

@@ -12,6 +12,9 @@ from types import FrameType
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 
+# What parsers are made of. Not among it: the server's data, its secrets, and the rest of /etc.
+_SYSTEM_FILES = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/etc/ssl/openssl.cnf")
+
 
 @dataclass(frozen=True, slots=True)
 class JailLimits:
@@ -27,7 +30,7 @@ class OutOfTime(BaseException):
 
 
 def enter_jail(limits: JailLimits) -> None:
-    """Give up memory, CPU, files, privileges and, where the system permits it, the network."""
+    """Give up memory, CPU, writing and privileges and, where the system permits it, other files and the network."""
     if sys.platform == "linux":
         _enter_linux_jail()
     with contextlib.suppress(ImportError):  # Windows has no such limits: there the wall clock is all
@@ -90,3 +93,6 @@ def _enter_linux_jail() -> None:
     # away, and this process has still to import its parsers: so root only tries the first.
     if libc.unshare(_CLONE_NEWNET) and os.geteuid() != 0:
         libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+    from kyrochat.documents.landlock import close_surroundings
+
+    close_surroundings([*_SYSTEM_FILES, sys.prefix, sys.base_prefix, *filter(os.path.isabs, sys.path)])

@@ -36,10 +36,12 @@ def main(format_name: str, limits_json: str) -> None:
     limits = JailLimits(**json.loads(limits_json))
     enter_jail(limits)
     import logging
+    import mimetypes
     import warnings
 
     logging.disable(logging.CRITICAL)  # libraries put pieces of the document into their messages
     warnings.simplefilter("ignore")
+    mimetypes.knownfiles.clear()  # files of the system, which the jail has closed and openpyxl asks for
     reply = json.dumps(answer(MediaType(format_name), sys.stdin.buffer.read(), limits), ensure_ascii=False)
     sys.stdout.buffer.write(reply.encode("utf-8", errors="replace"))
     sys.stdout.buffer.flush()
