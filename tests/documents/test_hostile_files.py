@@ -69,6 +69,12 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes], str]] = {
         "save the document as DOCX, XLSX, PPTX or EML without a password and upload that.",
     ),
     "a scanned PDF": ("a.pdf", refused("scan.pdf"), SCANNED),
+    "a PDF that does not say which letters it shows": (
+        "a.pdf",
+        lambda: text_pdf("\x01\x03\x04\x05\x06\x07 ab"),
+        "The PDF shows letters without saying which they are. Let a text recognition (OCR) program add the text, "
+        "or print its source to a new PDF, and upload the result.",
+    ),
     "a PDF without pages": (
         "a.pdf",
         lambda: pdf(b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [] /Count 0 >>"),

@@ -22,6 +22,9 @@ MAX_OUTLINE_ENTRIES = 5_000
 
 REPEATED_PAGES, REPEATED_SHARE = 3, 0.1  # on more pages than both, a line is the page's decoration
 
+MAX_SHARE_OF_NO_CHARACTERS = 0.2  # numbers of pictures in a font that does not name them; hyphens do not count
+
+_NO_CHARACTER = re.compile("[\x00\x01\x03-\x08\x0e-\x1f]")
 _NO_WORD = re.compile(r"[\W_]+")
 _LETTER = re.compile(r"[^\W\d_]")
 
@@ -30,7 +33,7 @@ def parse_pdf(data: bytes) -> Extracted:
     """Read the text layer; `page_starts` has an entry for each page.
 
     Raises:
-        UnreadableDocument: it has a password, no pages or too many, or no text layer.
+        UnreadableDocument: it has a password, no pages or too many, or no text layer that says its characters.
         TooMuchText: it has more than `MAX_CHARS` characters.
     """
     document = _opened(data)
@@ -74,10 +77,10 @@ def _opened(data: bytes) -> Any:
 
 
 def _pages(document: Any, count: int) -> Iterator[list[Line] | None]:
-    """Yield each page's lines, None for a damaged page: the other pages still stand."""
+    """Yield each page's lines, None for a damaged page: the other pages still stand. Raises as `parse_pdf` does."""
     import pypdfium2
 
-    chars = 0
+    chars = strange = 0
     for number in range(count):
         try:
             page = document[number]
@@ -85,13 +88,20 @@ def _pages(document: Any, count: int) -> Iterator[list[Line] | None]:
         except pypdfium2.PdfiumError:
             yield None
             continue
-        lines = [line for line in lines_of(text_page) if line.text]
+        text = text_page.get_text_range()
+        lines = [line for line in lines_of(text_page, text) if line.text]
         text_page.close()
         page.close()
-        chars += sum(len(line.text) + 1 for line in lines)
+        chars += len(text)
+        strange += len(_NO_CHARACTER.findall(text))
         if chars > MAX_CHARS:
             raise TooMuchText
         yield lines
+    if strange > MAX_SHARE_OF_NO_CHARACTERS * chars:
+        raise UnreadableDocument(
+            "The PDF shows letters without saying which they are. Let a text recognition (OCR) program add the text, "
+            "or print its source to a new PDF, and upload the result."
+        )
 
 
 def _outline(document: Any) -> dict[tuple[int, str], int]:

@@ -38,10 +38,10 @@ class Line:
     is_bold: bool
 
 
-def lines_of(text_page: Any) -> Iterator[Line]:
-    """Yield the page's lines in reading order, pieces of one line joined."""
+def lines_of(text_page: Any, text: str) -> Iterator[Line]:
+    """Yield the lines of a page with this text in reading order, pieces of one line joined."""
     last: Line | None = None
-    for line in _pieces(text_page):
+    for line in _pieces(text_page, text):
         if last is not None and _continues(last, line):
             between = " | " if line.left - last.right > COLUMN_GAP * line.size else " "
             last.text += ("" if line.text.startswith(_CLOSING) else between) + line.text
@@ -59,10 +59,10 @@ def _continues(last: Line, line: Line) -> bool:
     return line.left >= last.right and abs(line.bottom - last.last_bottom) <= SAME_LINE * max(last.size, line.size)
 
 
-def _pieces(text_page: Any) -> Iterator[Line]:
+def _pieces(text_page: Any, text: str) -> Iterator[Line]:
     glyphs = _Glyphs(text_page)
     at = 0  # in UTF-16 units, as PDFium counts
-    for raw in text_page.get_text_range().split(_LINE_END):
+    for raw in text.split(_LINE_END):
         places, end = [], at
         for character in raw:
             if not character.isspace():
