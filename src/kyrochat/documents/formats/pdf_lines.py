@@ -19,6 +19,10 @@ _LINE_END = "\r\n"
 _KEPT_HYPHEN = re.compile("[\x02\ufffe](?=[A-Z0-9])")
 _HYPHEN = re.compile("[\x02\ufffe]")
 _BULLET = re.compile("^[•●▪■◦‣⁃\uf0b7\uf0a7\uf0d8\uf076][ \t]*")
+# Chinese and Japanese have no blanks; where most stand between two characters, the typesetter meant only room.
+SPACED_SHARE = 0.6
+_DENSE = "[\u2026\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uff00-\uffef]"
+_SPACED = re.compile(f"(?<={_DENSE}) (?={_DENSE})")
 _CLOSING = (",", ".", ";", ":", ")", "]", "’", "”")
 
 
@@ -87,8 +91,15 @@ def _with_columns(raw: str, at: int, glyphs: "_Glyphs", size: float) -> str:
         if gap > WIDE_GAP * size or gap > max(COLUMN_GAP * size, UNEVEN * least):
             written.append("|")
         written.append(word)
-    text = " ".join(written).replace("\r", "").replace("\n", " ")
-    return _BULLET.sub("- ", _HYPHEN.sub("", _KEPT_HYPHEN.sub("-", text.strip())))
+    return cleaned(" ".join(written))
+
+
+def cleaned(text: str) -> str:
+    """Return a line without what is only typesetting: hyphens at ends, blanks between Chinese signs, bullets' signs."""
+    text = text.replace("\r", "").replace("\n", " ").strip()
+    if len(_SPACED.findall(text)) > SPACED_SHARE * text.count(" "):
+        text = _SPACED.sub("", text)
+    return _BULLET.sub("- ", _HYPHEN.sub("", _KEPT_HYPHEN.sub("-", text)))
 
 
 class _Glyphs:
