@@ -16,7 +16,8 @@ from kyrochat.graphql.chat import ChatMutation, ChatQuery, ChatSubscription, Con
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.crawls import Crawl, CrawlMutation, CrawlQuery, CrawlSubscription
 from kyrochat.graphql.credentials import CredentialMutation
-from kyrochat.graphql.documents import Document, DocumentMutation, DocumentQuery, DocumentSubscription
+from kyrochat.graphql.document_mutations import DocumentMutation
+from kyrochat.graphql.documents import Document, DocumentQuery, DocumentSubscription
 from kyrochat.graphql.ids import NOBODYS_ID, split_id
 from kyrochat.graphql.ingestion import IngestionMutation, IngestionQuery, IngestionSubscription
 from kyrochat.graphql.invitation_mutations import InvitationMutation

@@ -6,7 +6,8 @@ import strawberry
 from strawberry import UNSET
 
 from kyrochat.graphql.context import Info
-from kyrochat.graphql.documents import AddDocumentResult, Document, DocumentId
+from kyrochat.graphql.document_mutations import AddDocumentResult
+from kyrochat.graphql.documents import Document, DocumentId
 from kyrochat.graphql.ids import row_id
 
 REFRESH = "How often the page is read again, in seconds: 60 to 31,622,400. Left out or null: never by itself."
