@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from kyrochat.db.migrate import all_rows
+
 revision = "0003"
 down_revision = "0002"
 
@@ -17,18 +19,15 @@ ALTER TABLE documents ADD COLUMN stale_files JSONB DEFAULT '[]' NOT NULL;
 ALTER TABLE documents ADD COLUMN next_attempt_at TIMESTAMP WITH TIME ZONE;
 """
 
-# Under FORCE even the owner sees no rows of any workspace.
-DONE = """
-ALTER TABLE documents NO FORCE ROW LEVEL SECURITY;
-UPDATE documents SET stage = 'DONE', attempts = 1 WHERE status IN ('READY', 'DELETING');
-ALTER TABLE documents FORCE ROW LEVEL SECURITY;
-"""
+DONE = "UPDATE documents SET stage = 'DONE', attempts = 1 WHERE status IN ('READY', 'DELETING')"
 
 
 def upgrade() -> None:
-    for statement in (UPGRADE + DONE).split(";"):
+    for statement in UPGRADE.split(";"):
         if statement.strip():
             op.execute(statement)
+    with all_rows(op.get_bind(), "documents"):
+        op.execute(DONE)
 
 
 def downgrade() -> None:

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from kyrochat.db.migrate import all_rows
+
 revision = "0006"
 down_revision = "0005"
 
@@ -33,7 +35,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute(KEEP.format(condition=ACTOR_GONE))
-    op.execute("ALTER TABLE invitations NO FORCE ROW LEVEL SECURITY")
-    op.execute("DELETE FROM invitations WHERE created_by IS NULL")
-    op.execute("ALTER TABLE invitations FORCE ROW LEVEL SECURITY")
+    with all_rows(op.get_bind(), "invitations"):
+        op.execute("DELETE FROM invitations WHERE created_by IS NULL")
     op.execute("ALTER TABLE invitations ALTER COLUMN created_by SET NOT NULL")

@@ -1,12 +1,6 @@
 """Which roles serve: on the embedded database its own, on an operator's superuser ones that are made and assumed."""
 
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
 import time
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -15,8 +9,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from kyrochat.db.access import (
-    APP_ROLE,
-    WORKER_ROLE,
     DatabaseAccess,
     _bypasses,
     _confine,
@@ -26,7 +18,7 @@ from kyrochat.db.access import (
 from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.engine import Database, asyncpg_url, open_database
 from kyrochat.db.migrate import check
-from kyrochat.db.postgres_programs import data_directory_argument, find_programs
+from kyrochat.db.roles import APP, WORKER
 from kyrochat.errors import ConfigurationError
 from kyrochat.settings import Settings
 from tests.factories import make_bot, make_viewer
@@ -34,55 +26,6 @@ from tests.factories import make_bot, make_viewer
 
 def settings_for(url: str, directory: Path) -> Settings:
     return Settings(_env_file=None, database_url=url, data_dir=directory)
-
-
-@pytest.fixture(scope="module")
-def superuser_url() -> Generator[str, None, None]:
-    """An operator's PostgreSQL with pgvector, by its superuser: what a stock container gives."""
-    directory = Path(tempfile.mkdtemp(prefix="kyrochat-pg-"))
-    cluster, sockets = directory / "cluster", directory / "s"
-    programs = find_programs(cluster)
-    for path in (cluster, sockets):
-        path.mkdir(mode=0o700)
-    if programs.owner is not None:
-        for path in (directory, cluster, sockets):
-            os.chown(path, *programs.owner)
-    in_place = ["-D", data_directory_argument(cluster)]
-    programs.run(
-        ["initdb", "--username=boss", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", *in_place],
-        cluster=cluster,
-    )
-    user, group = programs.owner or (None, None)
-    options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={sockets}", "-c", "fsync=off"]
-    server = subprocess.Popen(
-        [str(programs.directory / "postgres"), *in_place, *options],
-        cwd=cluster,
-        user=user,
-        group=group,
-        extra_groups=None if user is None else [],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 30
-        while not _accepts(sockets / ".s.PGSQL.5432"):
-            assert server.poll() is None, "PostgreSQL did not start."
-            assert time.monotonic() < deadline, "PostgreSQL did not start in time."
-            time.sleep(0.02)
-        yield f"postgresql://boss@/postgres?host={sockets}"
-    finally:
-        server.kill()
-        server.wait()
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _accepts(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        try:
-            connection.connect(str(path))
-        except OSError:
-            return False
-    return True
 
 
 async def ask(url: str, question: str) -> list[object]:
@@ -105,8 +48,8 @@ async def test_a_superusers_url_is_served_under_roles_that_cannot_bypass(superus
         app, worker = access.open_app(), access.open_worker(2)
         await refuse_to_bypass(app)
         await refuse_to_bypass(worker)
-        assert await who(app) == (APP_ROLE, False)
-        assert await who(worker) == (WORKER_ROLE, False)
+        assert await who(app) == (APP, False)
+        assert await who(worker) == (WORKER, False)
         viewer = await make_viewer(app)
         bot = await make_bot(app, viewer)
         # And row-level security really holds for them, while the URL's own role would see the row.
@@ -120,7 +63,7 @@ async def test_a_superusers_url_is_served_under_roles_that_cannot_bypass(superus
 
     # A second start finds the roles there, and migrates nothing.
     async with database_access(settings_for(superuser_url, tmp_path), migrating=False) as access:
-        assert (access.app_role, access.worker_role) == (APP_ROLE, WORKER_ROLE)
+        assert (access.app_role, access.worker_role) == (APP, WORKER)
     await check(superuser_url)
 
 

@@ -1,9 +1,6 @@
 """Row-level security, the second net between tenants: on every table, under both roles, on every pooled connection."""
 
-import asyncio
-import random
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -11,7 +8,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlmodel import select
 
 from kyrochat.accounts.viewer import Viewer
@@ -36,7 +33,6 @@ from kyrochat.db.models import (
     Invitation,
     Message,
     WebPage,
-    Workspace,
 )
 from tests.factories import make_bot, make_document, make_viewer
 
@@ -131,12 +127,12 @@ async def either(request: pytest.FixtureRequest, urls: DatabaseUrls) -> AsyncGen
 
 
 async def tenant_tables(database: Database) -> list[str]:
-    """All tables with a `workspace_id`, as the database knows them: a new one is in here by itself."""
+    """All tables with a `workspace_id` that the role may read, as the database knows them: a new one too."""
     rows = await run(
         database,
         "SELECT relname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid"
         " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND attname = 'workspace_id'"
-        " ORDER BY relname",
+        " AND has_table_privilege(pg_class.oid, 'SELECT') ORDER BY relname",
     )
     return [name for (name,) in rows if name not in OPEN_TABLES]
 
@@ -248,6 +244,7 @@ async def test_another_tenants_rows_cannot_be_written_changed_moved_or_deleted(
 
     counts = {table: await count(either, table, bob.workspace_id) for table in await tenant_tables(either)}
     assert counts == dict.fromkeys(counts, 1)
+    assert len(counts) >= 9
 
 
 async def test_a_row_cannot_be_hung_on_another_tenants(database: Database, ada: Tenant, bob: Tenant) -> None:
@@ -281,49 +278,6 @@ async def test_a_row_cannot_be_hung_on_another_tenants(database: Database, ada: 
         with pytest.raises(IntegrityError, match="_fkey"):
             async with database.begin([ada.workspace_id]) as session:
                 session.add(row)
-
-
-async def test_one_connection_that_serves_200_tenants_in_any_order_remembers_none(urls: DatabaseUrls) -> None:
-    pool = open_database(urls.app, pool_size=1)
-    workspaces = [Workspace(id=new_id(), name="W") for _ in range(200)]
-    async with pool.begin([workspace.id for workspace in workspaces]) as session:
-        session.add_all(workspaces)
-        await session.flush()
-        session.add_all([Bot(workspace_id=workspace.id, name=str(workspace.id)) for workspace in workspaces])
-    ends = random.Random(7)
-
-    async def visit(workspace_id: UUID) -> list[str]:
-        """Look around as a tenant and leave in one of the ways there are; return what was seen."""
-        names: list[str] = []
-        with suppress(LookupError, DBAPIError, asyncio.CancelledError):
-            async with pool.begin([workspace_id]) as session:
-                names += (await session.exec(select(Bot.name))).all()
-                match ends.randrange(5):
-                    case 0:
-                        raise LookupError
-                    case 1:
-                        await (await session.connection()).execute(text("SELECT 1 / 0"))
-                    case 2:
-                        raise asyncio.CancelledError
-                    case 3:
-                        await session.rollback()
-                    case _:
-                        pass  # it commits
-        return names
-
-    async def look_unscoped() -> list[str]:
-        async with pool.begin() as session:
-            return list((await session.exec(select(Bot.name))).all())
-
-    order = [workspace.id for workspace in workspaces]
-    ends.shuffle(order)
-    seen = await asyncio.gather(
-        *(visit(workspace_id) if turn % 2 else look_unscoped() for workspace_id in order for turn in (1, 2))
-    )
-
-    assert seen[0::2] == [[str(workspace_id)] for workspace_id in order]
-    assert seen[1::2] == [[]] * len(order)
-    await pool.close()
 
 
 async def test_a_transaction_that_is_widened_sees_more_and_the_next_one_does_not(

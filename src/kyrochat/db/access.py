@@ -15,10 +15,10 @@ from kyrochat.db.embedded import DatabaseUrls, EmbeddedPostgres
 from kyrochat.db.engine import Database, asyncpg_url, open_database
 from kyrochat.db.migrate import migrate
 from kyrochat.db.outage import Outage, is_outage
+from kyrochat.db.roles import APP, CLOSE_TO_WORKER, WORKER
 from kyrochat.errors import ConfigurationError
 from kyrochat.settings import Settings
 
-APP_ROLE, WORKER_ROLE = "kyrochat_app", "kyrochat_worker"
 # Any fixed number: two servers that start at once must not both create the roles.
 _ROLES_LOCK = 0x6B797272
 CONNECT_ATTEMPTS = 8
@@ -59,7 +59,7 @@ async def database_access(settings: Settings, *, migrating: bool = True) -> Asyn
         if migrating:
             await migrate(url)
         bypasses = await _confine(url)
-        roles = (APP_ROLE, WORKER_ROLE) if bypasses else (None, None)
+        roles = (APP, WORKER) if bypasses else (None, None)
         yield DatabaseAccess(DatabaseUrls(url, url, url), *roles)
         return
     server = await asyncio.to_thread(EmbeddedPostgres.start, settings.data_dir)
@@ -157,7 +157,7 @@ async def _confine(url: str) -> bool:
             if not await _bypasses(connection):
                 return False
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ROLES_LOCK})
-            for role in (APP_ROLE, WORKER_ROLE):
+            for role in (APP, WORKER):
                 known = await connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role})
                 if known.first() is None:
                     await connection.execute(text(f"CREATE ROLE {role} NOLOGIN NOSUPERUSER NOBYPASSRLS"))
@@ -166,6 +166,7 @@ async def _confine(url: str) -> bool:
                 await connection.execute(
                     text(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
                 )
+            await connection.execute(text(CLOSE_TO_WORKER))
             return True
     except DBAPIError as error:
         raise ConfigurationError(

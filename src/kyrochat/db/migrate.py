@@ -1,5 +1,7 @@
 """Brings a database to the newest schema. Alembic is imported only when there is something to do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from kyrochat.db.engine import asyncpg_url
+from kyrochat.db.roles import CLOSE_TO_WORKER
 from kyrochat.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -28,6 +31,20 @@ def migrations_dir() -> Path:
 def newest_revision() -> str:
     """Return the last revision: files are named `0001_what_it_does.py` after theirs."""
     return max(path.name.split("_")[0] for path in (migrations_dir() / "versions").glob("[0-9]*.py"))
+
+
+@contextmanager
+def all_rows(connection: Connection, *tables: str) -> Iterator[None]:
+    """Let a migration see and change these tables' rows of all workspaces.
+
+    FORCE hides them from the owner too. Nobody else sees more meanwhile: the tables are locked until the migration's
+    transaction ends, and when it fails, everything is as it was.
+    """
+    for table in tables:
+        connection.execute(text(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY"))
+    yield
+    for table in tables:
+        connection.execute(text(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"))
 
 
 async def migrate(owner_url: str, target: str = "head") -> None:
@@ -102,6 +119,7 @@ def _run(connection: Connection, target: str) -> None:
     going_down = target != "head" and current and (target == "base" or target < current)
     try:
         (command.downgrade if going_down else command.upgrade)(config, target)
+        connection.execute(text(CLOSE_TO_WORKER))
     except CommandError as error:
         raise ConfigurationError(f"Migrating to {target!r} failed: {error}") from error
     except DBAPIError as error:

@@ -11,6 +11,25 @@ DATABASE = "kyrochat"
 OWNER = "kyrochat_owner"
 APP = "kyrochat_app"
 WORKER = "kyrochat_worker"
+# What ingesting and purging need. Whatever else is there is closed to the worker: it parses strangers' files, and has
+# no business with passwords, tokens, keys, invitations, the audit log and what is said in answers.
+WORKER_TABLES = (
+    "jobs",
+    "workspaces",
+    "bots",
+    "bot_lexicons",
+    "documents",
+    "document_versions",
+    "document_deletions",
+    "web_pages",
+    "crawls",
+    "crawl_pages",
+    "chunks",
+    "chunk_lex",
+    "conversations",
+    "messages",
+    "answer_leases",
+)
 
 _PASSWORD_BYTES = 32
 _RESTRICTED = "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOREPLICATION"
@@ -81,3 +100,19 @@ def role_statements(passwords: Passwords, *, owner_may_create_databases: bool) -
         f"{by_owner} GRANT EXECUTE ON FUNCTIONS TO {users}",
     ]
     return statements
+
+
+# Run by the tables' owner after each migration, since what is granted by default opens new tables to both.
+CLOSE_TO_WORKER = f"""
+DO $$ DECLARE closed text; BEGIN
+    IF to_regrole('{WORKER}') IS NULL THEN RETURN; END IF;
+    FOR closed IN
+        SELECT relname FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+          AND relname NOT IN ({", ".join(f"'{table}'" for table in WORKER_TABLES)})
+          AND has_table_privilege('{WORKER}', oid, 'SELECT, INSERT, UPDATE, DELETE')
+    LOOP
+        EXECUTE format('REVOKE ALL ON TABLE %I FROM {WORKER}', closed);
+    END LOOP;
+END $$
+"""  # noqa: S608 (the names are ours)
