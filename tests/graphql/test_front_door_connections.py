@@ -16,13 +16,20 @@ async def refuse_mallory(_connection: HTTPConnection, params: Mapping[str, objec
         raise Forbidden("Not you. " + "é" * 200)
     if params.get("name") == "bug":
         raise RuntimeError("Not for clients.")
+    if params.get("name") == "busy":
+        raise TimeoutError("The pool is empty.")
     if params.get("name") == "late":
         raise Unauthenticated
     return None
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "reason"), [("mallory", 4403, "Not you. "), ("bug", 4500, "Internal server error")]
+    ("name", "code", "reason"),
+    [
+        ("mallory", 4403, "Not you. "),
+        ("bug", 4500, "Internal server error"),
+        ("busy", 1013, "The server is busy. Try again in a few seconds."),
+    ],
 )
 async def test_on_connect_may_refuse_a_socket(name: str, code: int, reason: str) -> None:
     async with serving(on_connect=refuse_mallory) as toy, opened(toy) as client:

@@ -1,22 +1,32 @@
 """Doorbells: who waits for a change is woken, in every process, through LISTEN/NOTIFY.
 
 A bell carries no data and may be lost or ring for nothing: whoever hears it reads the row, which is the truth.
-Waiting is therefore always bounded, and a lost bell costs at most `POLL_S`.
+Waiting is therefore always bounded. As long as the connection that listens proves once a second that it is alive, no
+bell is lost and the bound is long, so that thousands may wait; otherwise everybody looks every two seconds, or less
+often when there are too many of them. Either way a lost bell costs about two seconds.
 """
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from kyrochat.db.listener import ECHO_EVERY_S, listening
 from kyrochat.db.outage import FIRST_PAUSE_S, Outage
 
 POLL_S = 2.0
+# How long to wait without a bell where none is lost.
+CALM_S = 300.0
+# So many look at their rows in a second when bells may have been lost: more would crowd out everybody else.
+MAX_LOOKS_PER_S = 200
+MAX_LOOKS_AT_ONCE = 20
 CHANNEL = "kyrochat"
 # PostgreSQL takes payloads below 8,000 bytes; a topic is about 45.
 MAX_TOPICS = 150
@@ -57,14 +67,20 @@ ACCESS_TOPIC = "access"
 class Bell:
     """Rings for one topic. A ring before `wait` is kept until then."""
 
+    changes: "Changes | None" = None
     _rung: asyncio.Event = field(default_factory=asyncio.Event)
 
     def ring(self) -> None:
         """Wake whoever waits, or will."""
         self._rung.set()
 
-    async def wait(self, timeout_s: float = POLL_S) -> bool:
-        """Return at the next ring, or after `timeout_s` all the same; say whether it rang."""
+    async def wait(self, timeout_s: float | None = None) -> bool:
+        """Return at the next ring, or after `timeout_s` all the same; say whether it rang.
+
+        Without `timeout_s` it is as long as may be while bells are heard, and else as short as many watchers allow.
+        """
+        if timeout_s is None:
+            timeout_s = POLL_S if self.changes is None else self.changes.patience_s
         # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the ring.
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
@@ -78,16 +94,32 @@ class Bell:
 class Changes:
     """The bells of one process."""
 
+    echo_every_s: float = ECHO_EVERY_S
     _bells: dict[str, set[Bell]] = field(default_factory=dict)
+    _count: int = 0
+    _hears: bool = False
+    # In the order in which they will be.
+    _to_ring: dict[Bell, None] = field(default_factory=dict)
+    _ringing: asyncio.Task[None] | None = None
+
+    @property
+    def patience_s(self) -> float:
+        """How long to wait for a bell before looking all the same."""
+        if self._hears:
+            # Apart from each other, so that they will not look all at once.
+            return CALM_S * random.uniform(0.5, 1.0)  # noqa: S311
+        return max(POLL_S, self._count / MAX_LOOKS_PER_S)
 
     @contextmanager
     def watch(self, topic: str) -> Iterator[Bell]:
         """Give a bell for `topic`. Watch first, read then, wait last: so no change is missed."""
-        bell = Bell()
+        bell = Bell(self)
         self._bells.setdefault(topic, set()).add(bell)
+        self._count += 1
         try:
             yield bell
         finally:
+            self._count -= 1
             bells = self._bells[topic]
             bells.discard(bell)
             if not bells:
@@ -100,8 +132,25 @@ class Changes:
                 bell.ring()
 
     def ring_all(self) -> None:
-        """Wake all watchers: bells may have been missed."""
-        self.ring(list(self._bells))
+        """Wake all watchers: bells may have been missed. A crowd is woken little by little, each in its turn."""
+        self._to_ring |= dict.fromkeys(self._each_bell())
+        self._ring_some()
+        if self._to_ring and (self._ringing is None or self._ringing.done()):
+            self._ringing = asyncio.create_task(self._ring_the_others(), name="changes-ring-all")
+
+    async def _ring_the_others(self) -> None:
+        while self._to_ring:
+            await asyncio.sleep(MAX_LOOKS_AT_ONCE / MAX_LOOKS_PER_S)
+            self._ring_some()
+
+    def _ring_some(self) -> None:
+        for bell in list(islice(self._to_ring, MAX_LOOKS_AT_ONCE)):
+            del self._to_ring[bell]
+            bell.ring()
+
+    def _each_bell(self) -> Iterator[Bell]:
+        for bells in self._bells.values():
+            yield from bells
 
     async def announce(self, session: AsyncSession, topics: Iterable[str]) -> None:
         """Ring in every process, this one included, once `session` commits: one NOTIFY for up to 150 topics."""
@@ -118,8 +167,10 @@ class Changes:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            for each in (task, self._ringing):
+                if each is not None:
+                    each.cancel()
+                    await asyncio.wait([each])
 
     async def _listen(self, engine: AsyncEngine) -> None:
         outage = Outage("Listening for changes")
@@ -131,24 +182,20 @@ class Changes:
                 await asyncio.sleep(outage.goes_on(error))
 
     async def _listen_once(self, engine: AsyncEngine, outage: Outage) -> None:
-        closed = asyncio.Event()
-        async with engine.connect() as connection:
-            raw = (await connection.get_raw_connection()).driver_connection
-            assert raw is not None
-            raw.add_termination_listener(lambda _: closed.set())
-            await raw.add_listener(CHANNEL, self._hear)
+        async with listening(engine, CHANNEL, self._hear, self.echo_every_s) as listener:
             outage.is_over()
+            self._hears = True
             # What rang while nobody listened.
             self.ring_all()
             try:
-                await closed.wait()
+                await listener.until_deaf()
             finally:
-                # It has a listener and must not go back to the pool.
-                await connection.invalidate()
+                self._hears = False
+                # Those who wait have to know that they cannot rely on bells any more.
+                self.ring_all()
 
-    def _hear(self, connection: object, pid: int, channel: str, payload: object) -> None:
-        del connection, pid, channel
-        self.ring(str(payload).split())
+    def _hear(self, payload: str) -> None:
+        self.ring(payload.split())
 
 
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")

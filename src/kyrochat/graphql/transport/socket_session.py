@@ -159,8 +159,9 @@ class SocketSession:
         except KyroError as error:
             raise ProtocolViolation(4403, error.message) from None
         except Exception as error:
-            present_exception(error, new_request_id())
-            raise ProtocolViolation(4500, "Internal server error") from None
+            failure = present_exception(error, new_request_id())
+            is_busy = failure["extensions"] == {"code": "OVERLOADED"}
+            raise ProtocolViolation(1013 if is_busy else 4500, str(failure["message"])) from None
         self._take_place(grant)
         self._follow(grant)
         await self._outbox.send("connection_ack")
