@@ -74,11 +74,17 @@ async def test_a_rolled_back_transaction_leaves_no_job(
 async def test_the_bell_rings_once_a_commit_and_not_for_a_duplicate(
     scene: Scene, changes: Changes, workspace: UUID
 ) -> None:
-    heard: list[object] = []
+    heard: list[str] = []
+
+    def hear(*ring: object) -> None:
+        # Listeners make sure from time to time that they still hear: those echoes are not for us.
+        if not str(ring[-1]).startswith("echo:"):
+            heard.append(str(ring[-1]))
+
     async with scene.database.engine.connect() as connection:
         listener = (await connection.get_raw_connection()).driver_connection
         assert listener is not None
-        await listener.add_listener(CHANNEL, lambda *ring: heard.append(ring[-1]))
+        await listener.add_listener(CHANNEL, hear)
 
         async with scene.database.begin() as session:
             for key in ("first", "second", "first"):
