@@ -15,7 +15,7 @@ from kyrochat.db.changes import Changes
 from kyrochat.db.columns import new_id
 from kyrochat.db.models import ApiKey, Job, User, Workspace
 from kyrochat.db.states import ApiKeyScope, WorkspaceRole
-from kyrochat.errors import Forbidden, InvalidCredentials, KyroError, NotFound, Unauthenticated
+from kyrochat.errors import Forbidden, InvalidCredentials, InvalidInput, KyroError, NotFound, Unauthenticated
 from tests.accounts.scene import PASSWORD, Doors
 from tests.accounts.team import Team, seeing
 from tests.accounts.test_workspaces import with_key
@@ -279,6 +279,18 @@ async def test_the_operator_deletes_by_address(team: Team, erasure: ErasureServi
     assert await erasure.is_done(ended)
     entry = (await team.audit())[-1]
     assert (entry.act, entry.actor_id, entry.subject_id) == ("ACCOUNT_DELETED", None, bob.user_id)
+
+
+async def test_nobody_takes_the_address_that_an_account_will_need(
+    doors: Doors, erasure: ErasureService, ada: Viewer, bob: Viewer
+) -> None:
+    """Or he could keep Ada, whose id members of her workspace see, from ever deleting her account."""
+    address = f"{ada.user_id}@Deleted.Invalid "
+    for attempt in (doors.register(address), doors.credentials.change_email(bob, PASSWORD, address)):
+        with pytest.raises(InvalidInput):
+            await attempt
+
+    assert (await erasure.delete_own(ada, PASSWORD)).user_id == ada.user_id
 
 
 async def test_nobody_deletes_somebody_elses_account(team: Team, erasure: ErasureService, ada: Viewer) -> None:

@@ -11,7 +11,7 @@ from kyrochat.accounts.erasure import PURGE_ACCOUNT
 from kyrochat.accounts.tokens import secret_hash
 from kyrochat.accounts.viewer import Client, Viewer
 from kyrochat.chat import account_purge
-from kyrochat.chat.account_purge import AccountPurge
+from kyrochat.chat.account_purge import AccountPurge, StillThere
 from kyrochat.db.changes import Changes
 from kyrochat.db.columns import new_id
 from kyrochat.db.embedded import DatabaseUrls
@@ -35,7 +35,12 @@ async def worker(urls: DatabaseUrls) -> AsyncGenerator[Database, None]:
     await opened.close()
 
 
-async def claimed(worker: Database, viewer: Viewer) -> ClaimedJob:
+async def claimed(worker: Database, viewer: Viewer, chat: Chat) -> ClaimedJob:
+    """End the account as its deletion does, and claim the job that it leaves."""
+    await chat.run(
+        "UPDATE users SET disabled_at = now(), email = id || '@deleted.invalid', name = ''"
+        f" WHERE id = '{viewer.user_id}'"
+    )
     async with worker.begin() as session:
         await enqueue(
             session,
@@ -91,7 +96,7 @@ async def test_no_row_tells_of_the_person_any_more(chat: Chat, worker: Database,
         "conversations",
         "audit_entries",
     }
-    job = await claimed(worker, ada)
+    job = await claimed(worker, ada, chat)
 
     await AccountPurge(worker, Changes())(job)
 
@@ -109,7 +114,7 @@ async def test_a_purge_that_is_cut_off_at_any_step_is_taken_up_again(
     monkeypatch.setattr(account_purge, "BATCH_CONVERSATIONS", 1)
     monkeypatch.setattr(account_purge, "BATCH_WORKSPACES", 1)
     ada = await settle(chat)
-    job, steps = await claimed(worker, ada), 0
+    job, steps = await claimed(worker, ada, chat), 0
 
     while True:
         try:
@@ -136,7 +141,7 @@ async def test_an_answer_that_is_being_written_for_the_person_ends(
     conversation = await chat.a.service.start(guest, chat.bot.id, None)
     exchange = await chat.a.service.send(guest, conversation.id, "How many eggs?")
     await until(lambda: chat.model.open_streams == 1)
-    job = await claimed(worker, ada)
+    job = await claimed(worker, ada, chat)
 
     await AccountPurge(worker, Changes())(job)
 
@@ -149,10 +154,21 @@ async def test_an_answer_that_is_being_written_for_the_person_ends(
 
 async def test_a_purge_that_was_taken_over_removes_nobody(chat: Chat, worker: Database, urls: DatabaseUrls) -> None:
     ada = await settle(chat)
-    zombie = await claimed(worker, ada)
+    zombie = await claimed(worker, ada, chat)
     await chat.run("UPDATE jobs SET lease_token = gen_random_uuid()")
 
     with pytest.raises(LeaseLost):
         await AccountPurge(worker, Changes())(zombie)
+
+    assert (await remains(urls.owner, ada.user_id))["users"] == 1
+
+
+async def test_an_account_that_works_is_removed_by_nobody(chat: Chat, worker: Database, urls: DatabaseUrls) -> None:
+    ada = await settle(chat)
+    job = await claimed(worker, ada, chat)
+    await chat.run(f"UPDATE users SET email = 'ada2@example.com' WHERE id = '{ada.user_id}'")
+
+    with pytest.raises(StillThere):
+        await AccountPurge(worker, Changes())(job)
 
     assert (await remains(urls.owner, ada.user_id))["users"] == 1

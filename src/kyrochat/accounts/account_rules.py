@@ -10,6 +10,8 @@ from kyrochat.rules import Rules
 
 MAX_EMAIL_CHARS = 254
 MAX_NAME_CHARS = 100
+# Of accounts that have ended, behind their ids: nobody may take the address that another one's account will need.
+ENDED_DOMAIN = "@deleted.invalid"
 # One @ with something around it: more than this only sending a mail can tell.
 _EMAIL = re.compile(r"[^\s@\x00-\x1f]{1,64}@[^\s@\x00-\x1f]+")
 
@@ -21,7 +23,7 @@ def normal_email(email: str) -> str:
 
 def check_email(rules: Rules, field: str, email: str) -> None:
     """Note when that is no e-mail address."""
-    if len(email) > MAX_EMAIL_CHARS or not _EMAIL.fullmatch(email):
+    if len(email) > MAX_EMAIL_CHARS or not _EMAIL.fullmatch(email) or email.endswith(ENDED_DOMAIN):
         rules.add(field, "This is not an e-mail address.")
 
 

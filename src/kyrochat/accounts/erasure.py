@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.accounts import repository, reset_repository, user_repository
 from kyrochat.accounts import workspace_repository as workspaces
-from kyrochat.accounts.account_rules import normal_email
+from kyrochat.accounts.account_rules import ENDED_DOMAIN, normal_email
 from kyrochat.accounts.audit import AuditAct, record
 from kyrochat.accounts.credentials import CredentialService
 from kyrochat.accounts.ending import end_sessions
@@ -113,7 +113,8 @@ class ErasureService:
         await end_sessions(session, self.changes, user.id)
         await reset_repository.forget(session, user.id)
         # The row stays until the job has removed what hangs on it, but nothing in it tells of a person any more.
-        user.email, user.name, user.password_hash = f"{user.id}@deleted.invalid", "Deleted account", "!"
+        # The database removes only accounts that have this address: see migration 0008.
+        user.email, user.name, user.password_hash = f"{user.id}{ENDED_DOMAIN}", "Deleted account", "!"
         user.is_admin, user.disabled_at = False, datetime.now(UTC)
         session.add(user)
         # Also when no session ended: keys have sockets too.

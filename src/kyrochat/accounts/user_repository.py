@@ -46,6 +46,18 @@ def _filtered(query: SelectOfScalar[T], email: str, status: UserStatus | None) -
     return query
 
 
+async def erase(session: AsyncSession, user_id: UUID) -> bool:
+    """Remove an account that has ended, with all that hangs on it; False when there is one that has not.
+
+    The worker may do this, and nothing else with accounts.
+    """
+    found = await (await session.connection()).execute(_ERASE, {"user_id": user_id})
+    return bool(found.scalar_one())
+
+
+_ERASE = text("SELECT erase_ended_account(:user_id)")
+
+
 async def lock_admins(session: AsyncSession) -> None:
     """Let nobody else take an administrator away until the transaction ends."""
     await (await session.connection()).execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADMINS_LOCK})

@@ -55,6 +55,13 @@ async def ids_of_user(session: AsyncSession, user_id: UUID, workspaces: Sequence
     return (await session.exec(query.limit(limit).with_for_update())).all()
 
 
+async def end_leases(session: AsyncSession, conversation_ids: Sequence[UUID]) -> Sequence[UUID]:
+    """Take the answers of these conversations from who writes them, and return their ids."""
+    answers = select(Message.id).where(col(Message.conversation_id).in_(conversation_ids))
+    query = delete(AnswerLease).where(col(AnswerLease.message_id).in_(answers)).returning(col(AnswerLease.message_id))
+    return (await (await session.connection()).execute(query)).scalars().all()
+
+
 async def delete_conversations(session: AsyncSession, conversation_ids: Sequence[UUID]) -> None:
     """Delete conversations with all that is in them."""
     await session.exec(delete(Conversation).where(col(Conversation.id).in_(conversation_ids)))
@@ -133,10 +140,10 @@ async def message_in(session: AsyncSession, conversation_id: UUID, message_id: U
     return (await session.exec(query)).one_or_none()
 
 
-async def streaming(session: AsyncSession, *conversation_ids: UUID) -> Sequence[UUID]:
-    """Return the answers of the conversations that are being written: one of each at most."""
+async def streaming(session: AsyncSession, conversation_id: UUID) -> Sequence[UUID]:
+    """Return the answers of the conversation that are being written: one at most."""
     query = select(Message.id).where(
-        col(Message.conversation_id).in_(conversation_ids), Message.status == MessageStatus.STREAMING
+        Message.conversation_id == conversation_id, Message.status == MessageStatus.STREAMING
     )
     return (await session.exec(query)).all()
 
