@@ -3,13 +3,14 @@
 import asyncio
 import sys
 
-from benchmarks import guard, ingestion, jobs, retrieval, sign_in
+from benchmarks import access, guard, ingestion, jobs, retrieval, sign_in
 
 if __name__ == "__main__":
     guard.main()
     asyncio.run(jobs.main())
     asyncio.run(ingestion.main())
     asyncio.run(sign_in.main())
+    asyncio.run(access.main())
     if sys.argv[1:]:
         retrieval.main(sys.argv[1:])
     else:
