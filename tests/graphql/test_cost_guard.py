@@ -50,48 +50,48 @@ PAGE = "first: 100"
 PRODUCT = f"bots({PAGE}) {{ nodes {{ documents({PAGE}) {{ nodes {{ id }} }} }} }}"
 
 ATTACKS = {
-    "T20 fragment bomb of 14": (bomb(14, "me { id }"), "points"),
-    "T20 fragment bomb of 49": (bomb(49, "me { id }"), "comparisons"),
-    "T20 fragment bomb of 100": (bomb(100), "fragments"),
-    "T20 fragments nobody spreads": ("{ me { id } } " + "fragment F on User { id } " * 200, "fragments"),
-    "T20 every fragment spreads all others": (
+    "fragment bomb of 14": (bomb(14, "me { id }"), "points"),
+    "fragment bomb of 49": (bomb(49, "me { id }"), "comparisons"),
+    "fragment bomb of 100": (bomb(100), "fragments"),
+    "fragments nobody spreads": ("{ me { id } } " + "fragment F on User { id } " * 200, "fragments"),
+    "every fragment spreads all others": (
         "{ me { ...F0 } } "
         + " ".join(
             f"fragment F{n} on User {{ id {' '.join(f'...F{m}' for m in range(n + 1, 30))} }}" for n in range(30)
         ),
         "comparisons",
     ),
-    "T21 a leaf again and again": ("{ me { " + "id " * 1900 + "} }", "nodes"),
-    "T21 a leaf 200 times": ("{ me { " + "id " * 200 + "} }", "comparisons"),
-    "T21 an object again and again": ("{ " + "me { id } " * 390 + "}", "comparisons"),
-    "T22 directives": ("{ me " + "@a " * 900 + "{ id } }", "directives"),
-    "T22 directives of an operation": ("query " + "@a " * 51 + "{ me { id } }", "directives"),
-    "T23 aliases": ("{ " + " ".join(f"a{n}: me {{ id }}" for n in range(330)) + " }", "aliases"),
-    "T23 logins": ("mutation { " + " ".join(f"a{n}: {LOGIN}" for n in range(50)) + " }", "mutation_fields"),
-    "T23 six logins": (f"mutation {{ {LOGINS} }}", "mutation_fields"),
-    "T23 six logins in a fragment": (f"mutation {{ ...F }} fragment F on Mutation {{ {LOGINS} }}", "mutation_fields"),
-    "T23 six logins under @include": (
+    "a leaf again and again": ("{ me { " + "id " * 1900 + "} }", "nodes"),
+    "a leaf 200 times": ("{ me { " + "id " * 200 + "} }", "comparisons"),
+    "an object again and again": ("{ " + "me { id } " * 390 + "}", "comparisons"),
+    "directives": ("{ me " + "@a " * 900 + "{ id } }", "directives"),
+    "directives of an operation": ("query " + "@a " * 51 + "{ me { id } }", "directives"),
+    "aliases": ("{ " + " ".join(f"a{n}: me {{ id }}" for n in range(330)) + " }", "aliases"),
+    "logins": ("mutation { " + " ".join(f"a{n}: {LOGIN}" for n in range(50)) + " }", "mutation_fields"),
+    "six logins": (f"mutation {{ {LOGINS} }}", "mutation_fields"),
+    "six logins in a fragment": (f"mutation {{ ...F }} fragment F on Mutation {{ {LOGINS} }}", "mutation_fields"),
+    "six logins under @include": (
         f"mutation ($yes: Boolean = true) {{ ... @include(if: $yes) {{ ... on Mutation {{ {LOGINS} }} }} }}",
         "mutation_fields",
     ),
-    "T23 many root fields": ("{ " + " ".join(f"a{n}: me {{ id }}" for n in range(21)) + " }", "root_fields"),
-    "T24 30 levels": (nested(30), "depth"),
-    "T24 levels hidden in fragments": (
+    "many root fields": ("{ " + " ".join(f"a{n}: me {{ id }}" for n in range(21)) + " }", "root_fields"),
+    "30 levels": (nested(30), "depth"),
+    "levels hidden in fragments": (
         "{ me { ...F0 } } "
         + " ".join(f"fragment F{n} on Bot {{ workspace {{ bot {{ ...F{n + 1} }} }} }}" for n in range(12)),
         "depth",
     ),
-    "T24 levels hidden in inline fragments": ("{ me { " + "... { x { " * 20 + "id" + " } }" * 20 + " } }", "depth"),
-    "T24 150 inline fragments": ("{ me { " + "... { " * 150 + "id" + " }" * 150 + " } }", "depth"),
-    "T27 pages in pages": (f"{{ {PRODUCT} }}", "points"),
-    "T27 pages in pages under @skip": (f"{{ ... @skip(if: true) {{ {PRODUCT} }} }}", "points"),
-    "T27 pages in pages of fragments": (
+    "levels hidden in inline fragments": ("{ me { " + "... { x { " * 20 + "id" + " } }" * 20 + " } }", "depth"),
+    "150 inline fragments": ("{ me { " + "... { " * 150 + "id" + " }" * 150 + " } }", "depth"),
+    "pages in pages": (f"{{ {PRODUCT} }}", "points"),
+    "pages in pages under @skip": (f"{{ ... @skip(if: true) {{ {PRODUCT} }} }}", "points"),
+    "pages in pages of fragments": (
         "{ ...A } fragment A on Query { bots(last: 100) { ...B } } "
         "fragment B on BotConnection { edges { node { ...C } } } "
         f"fragment C on Bot {{ conversations({PAGE}) {{ nodes {{ id }} }} }}",
         "points",
     ),
-    "T27 a long list": ("{ nodes(ids: [" + '"x" ' * 251 + "]) { id } }", "list_items"),
+    "a long list": ("{ nodes(ids: [" + '"x" ' * 251 + "]) { id } }", "list_items"),
     "operations": (" ".join(f"query Q{n} {{ me {{ id }} }}" for n in range(200)), "operations"),
     "names that do not exist": ("{ me { " + " ".join(f"nam{n}" for n in range(100)) + " } }", "unknown_names"),
     "types that do not exist": (
