@@ -169,8 +169,7 @@ async def test_five_hundred_sign_ins_at_once_are_answered_and_so_is_everybody_el
 
     assert alive.status_code == 200
     assert set(outcomes) <= {"InvalidCredentialsProblem", "RateLimitedProblem", "OVERLOADED"}
-    # As many as have a place in line, but for those whom a busy machine's database kept waiting too long.
-    assert 20 <= outcomes.count("InvalidCredentialsProblem") < 500
+    assert 50 <= outcomes.count("InvalidCredentialsProblem") < 500
     assert "OVERLOADED" in outcomes
 
 
