@@ -13,7 +13,7 @@ from kyrochat.db.columns import new_id
 from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.engine import Database, open_database
 from kyrochat.db.models import Bot, Chunk, Document
-from kyrochat.db.states import DocumentStatus
+from kyrochat.db.states import DocumentStage, DocumentStatus
 from kyrochat.retrieval import repository
 from kyrochat.retrieval.lexical import ENCODER_VERSION, encode_query, encode_tokens, to_sparsevec_text
 from kyrochat.retrieval.lexicon import Lexicon
@@ -220,6 +220,7 @@ async def fill(database: Database, bot: Bot, vectors: Iterable[str], chunks: int
             "content_hash": number.to_bytes(4, "big"),
             "live_version": 1,
             "status": DocumentStatus.READY,
+            "stage": DocumentStage.DONE,
         }
         for number in range(documents)
     ]
