@@ -9,9 +9,20 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from kyrochat.chat.events import AnswerEnded, AnswerEvent, CitationAdded, PassagesFound, Quote, TextDelta, to_row
 from kyrochat.db.columns import new_id
 from kyrochat.db.models import AnswerEvent as EventRow
-from kyrochat.db.models import AnswerLease, Bot, Citation, Conversation, Document, Message
+from kyrochat.db.models import AnswerLease, AnswerSearch, Bot, Citation, Conversation, Document, Message
 from kyrochat.db.states import MessageRole, MessageStatus
 from kyrochat.graphql.ids import global_id
+from kyrochat.retrieval.search_settings import Leg, UsedSettings
+from kyrochat.retrieval.trace import (
+    Candidate,
+    Fate,
+    FoundPassage,
+    LegReport,
+    LegScore,
+    LegStatus,
+    SearchTrace,
+    Step,
+)
 from kyrochat.retrieval.types import Passage
 
 ENDINGS = (MessageStatus.COMPLETED, MessageStatus.STOPPED, MessageStatus.INTERRUPTED, MessageStatus.FAILED)
@@ -90,6 +101,7 @@ async def _add_exchange(
                 quote=quote.quote,
             )
         )
+    session.add(_search(answer, passage, question.text))
     for sequence, event in enumerate(events, 1):
         kind, data = to_row(event)
         session.add(
@@ -99,6 +111,22 @@ async def _add_exchange(
         )
     await session.flush()
     return question, answer
+
+
+def _search(answer: Message, passage: Passage, question: str) -> AnswerSearch:
+    place = (passage.document_id, passage.document_version, passage.start, passage.end)
+    trace = SearchTrace(
+        question,
+        UsedSettings(top_k=8),
+        legs=(LegReport(Leg.LEXICAL, LegStatus.OK, candidates=1), LegReport(Leg.DENSE, LegStatus.OFF, "Not set up.")),
+        candidates=(Candidate(passage.chunk_id, *place, 1, 0.5, 1.0, Fate.KEPT, lexical=LegScore(1.0, 1)),),
+        candidate_count=1,
+        passages=(FoundPassage(*place, 0.5, (passage.chunk_id,)),),
+        steps=(Step("fusion", 0.1),),
+    )
+    return AnswerSearch(
+        message_id=answer.id, workspace_id=answer.workspace_id, sequence=1, place=1, trace=trace.to_json()
+    )
 
 
 def _id(kind: str, row_id: UUID) -> str:

@@ -31,9 +31,9 @@ from kyrochat.documents import repository as documents
 from kyrochat.documents.storage import open_store
 from kyrochat.errors import Forbidden, InvalidInput, NotFound
 from kyrochat.jobs.queue import Queue
-from kyrochat.retrieval.retriever import Retriever
 from kyrochat.working import job_kinds
 from tests.factories import make_bot, make_document, make_viewer
+from tests.searching import search
 
 
 @pytest.fixture
@@ -274,7 +274,7 @@ async def test_a_deleted_bot_takes_everything_along_at_once_and_its_purge_leaves
     assert await bots.get(ada, bot.id) is None
     assert [row.id for row in (await bots.page(ada, None, PageRequest(10))).rows] == [kept.id]
     assert await bots.count(ada, None) == 1
-    assert await Retriever(database).search(bot, "How long is the Rhine?", 5) == []
+    assert await search(database, bot, "How long is the Rhine?", 5) == []
     with pytest.raises(NotFound):
         await bots.delete(ada, bot.id)
     # Its name is free again before its purge.

@@ -79,6 +79,7 @@ async def test_an_answer_of_a_killed_process_is_interrupted_with_what_was_seen(
 
     writer.kill()
     await writer.wait()
+    searched = await chat.a.service.searches(chat.viewer, [answer_id])
     # Many sweep, and one of them ends it.
     async with sweeping(urls), sweeping(urls), sweeping(urls):
         entries = await asyncio.wait_for(watching, 20)
@@ -90,6 +91,8 @@ async def test_an_answer_of_a_killed_process_is_interrupted_with_what_was_seen(
     assert is_gapless(entries)
     assert entries == await chat.stored(answer_id) == await chat.watch(answer_id)
     assert await chat.leases() == []
+    assert [len(trace.passages) > 0 for trace in searched[answer_id]] == [True]
+    assert await chat.a.service.searches(chat.viewer, [answer_id]) == searched
 
 
 async def test_a_process_that_was_stopped_past_its_lease_cannot_write_any_more(

@@ -89,11 +89,13 @@ async def test_a_visitor_finds_his_own_again(guest: Chat) -> None:
 
 
 async def test_visitors_neither_list_nor_search(chat: Chat, guest: Chat) -> None:
-    await guest.answer()
+    answered, _ = await guest.answer()
     with pytest.raises(Forbidden):
         await guest.a.service.conversation_page(guest.viewer, guest.bot.id, PageRequest(10))
     with pytest.raises(Forbidden):
         await guest.a.service.search(guest.viewer, guest.bot.id, "eggs", 5)
+    with pytest.raises(Forbidden):
+        await guest.a.service.searches(guest.viewer, [answered.id])
     assert (await chat.a.service.conversation_page(chat.viewer, chat.bot.id, PageRequest(10))).rows == []
 
 

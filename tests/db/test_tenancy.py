@@ -19,6 +19,7 @@ from kyrochat.db.engine import Database, open_database, widen
 from kyrochat.db.models import (
     AnswerEvent,
     AnswerLease,
+    AnswerSearch,
     ApiKey,
     ApiKeyUsage,
     AuditEntry,
@@ -101,6 +102,7 @@ async def make_tenant(database: Database, email: str) -> Tenant:
         await session.flush()
         of_message: dict[str, Any] = {"workspace_id": workspace_id, "message_id": message.id}
         session.add(AnswerEvent(**of_message, sequence=1, kind="text", data={}))
+        session.add(AnswerSearch(**of_message, sequence=1, place=1, trace={}))
         session.add(AnswerLease(**of_message, token=new_id(), leased_until=datetime.now(UTC)))
         session.add(
             Citation(**of_message, number=1, document_id=document.id, document_version=1, start=0, end=3, quote="The")

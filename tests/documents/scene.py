@@ -15,7 +15,7 @@ from kyrochat.accounts.viewer import Viewer
 from kyrochat.bots.service import PURGE_BOT, BotService
 from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
-from kyrochat.db.models import Chunk, Document, DocumentVersion, Job
+from kyrochat.db.models import Bot, Chunk, Document, DocumentVersion, Job
 from kyrochat.documents.extraction import Extracted, Extractor
 from kyrochat.documents.ingest import Ingestion
 from kyrochat.documents.kinds import INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS
@@ -23,8 +23,9 @@ from kyrochat.documents.service import DocumentService
 from kyrochat.documents.storage import FileStore
 from kyrochat.jobs.queue import ClaimedJob, LeaseLost, Queue, complete
 from kyrochat.jobs.worker import Kind
-from kyrochat.retrieval.retriever import Retriever
+from kyrochat.retrieval.types import Passage
 from kyrochat.working import job_kinds
+from tests.searching import search
 
 KINDS = (INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS, PURGE_BOT)
 MAX_UPLOAD_BYTES = 2_000_000
@@ -75,9 +76,8 @@ class Library:
     def bots(self) -> BotService:
         return BotService(self.database, self.changes)
 
-    @property
-    def retriever(self) -> Retriever:
-        return Retriever(self.database)
+    async def search(self, bot: Bot, question: str, limit: int) -> list[Passage]:
+        return await search(self.database, bot, question, limit)
 
     @property
     def kinds(self) -> Mapping[str, Kind]:

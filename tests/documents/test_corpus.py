@@ -103,6 +103,6 @@ async def test_passages_and_headings_of_a_pdf_name_the_page(library: Library, ad
     await library.documents.add_file(ada, bot.id, str(file), None, pieces(file.data))
     await library.work()
 
-    found = await library.retriever.search(bot, "When is oxalic acid used?", 1)
+    found = await library.search(bot, "When is oxalic acid used?", 1)
 
     assert [(passage.heading, passage.page) for passage in found] == [("Winter", 3)]

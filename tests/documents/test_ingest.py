@@ -96,7 +96,7 @@ async def test_searching_during_a_new_ingestion_finds_the_old_or_the_new_text_an
 
     async def search() -> None:
         while not done.is_set() or not found or found[-1][0].document_version == 1:
-            found.append(await library.retriever.search(bot, "river", 8))
+            found.append(await library.search(bot, "river", 8))
 
     searching = [asyncio.create_task(search()) for _ in range(4)]
     await until(lambda: len(found) > 4)

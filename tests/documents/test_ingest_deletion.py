@@ -65,7 +65,7 @@ async def test_a_document_that_is_deleted_in_any_step_of_its_ingestion_stays_del
         row = await library.row(ada, document.id)
         assert row is not None
         assert (row.status, row.live_version) == (DocumentStatus.DELETING, 1 if step == STEPS else None)
-        assert await library.retriever.search(bot, "Rhine", 5) == []
+        assert await library.search(bot, "Rhine", 5) == []
         written = (await library.traces(ada, document.id)).get("chunks", 0)
         await library.end(job)
         await library.work()

@@ -52,7 +52,7 @@ async def test_a_worker_that_is_killed_in_any_step_is_replaced_and_the_result_is
         await until(lambda: log.exists() and len(log.read_text().splitlines()) == STEPS)
         in_between = [await library.row(ada, document_id) for document_id in documents.values()]
         assert [row.live_version for row in in_between if row] == [None] * STEPS
-        assert await library.retriever.search(bot, "Rhine", 5) == []
+        assert await library.search(bot, "Rhine", 5) == []
     finally:
         process.kill()
         await process.wait()

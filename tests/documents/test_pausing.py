@@ -59,7 +59,7 @@ async def test_a_pause_stops_an_ingestion_at_its_next_step_and_leaves_nothing_of
     assert await library.claim(INGEST) == []
     await library.documents.resume(ada, bot.id)
     await library.work()
-    assert len(await library.retriever.search(bot, "tower clock", 5)) == 1
+    assert len(await library.search(bot, "tower clock", 5)) == 1
 
 
 async def test_a_pause_of_one_bot_holds_up_no_other_and_only_those_who_may_edit_can_pause(

@@ -35,7 +35,7 @@ async def test_the_receipt_says_when_and_how_much_and_everything_is_gone(
     assert receipt.verified_at > receipt.requested_at
     assert await library.traces(ada, document.id) == {}
     assert library.files() == [kept.storage_key]
-    assert {passage.document_id for passage in await library.retriever.search(bot, "Rhine Elbe", 50)} == {kept.id}
+    assert {passage.document_id for passage in await library.search(bot, "Rhine Elbe", 50)} == {kept.id}
     assert await library.jobs() == []
 
 

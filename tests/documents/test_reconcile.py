@@ -110,7 +110,7 @@ async def test_a_missing_file_is_told_and_its_document_still_found(library: Libr
 
     assert orphans == Orphans(bot.workspace_id, rows_without_files=(document.id,))
     assert await found(reconciler(library)) == [orphans]
-    assert len(await library.retriever.search(bot, "clock", 5)) == 1
+    assert len(await library.search(bot, "clock", 5)) == 1
 
 
 async def test_vectors_without_rows_are_deleted_and_missing_ones_made_anew_while_the_document_is_found(
@@ -126,7 +126,7 @@ async def test_vectors_without_rows_are_deleted_and_missing_ones_made_anew_while
 
     [orphans] = await found(reconciler(library, index))
     await reconciler(library, index).repair(orphans)
-    meanwhile = await library.retriever.search(bot, "Rhine", 5)
+    meanwhile = await library.search(bot, "Rhine", 5)
     await work(library, index)
 
     assert orphans == Orphans(bot.workspace_id, vectors_without_rows=(stray,), rows_without_vectors=(document.id,))

@@ -38,7 +38,7 @@ async def test_a_text_is_queued_then_read_and_found(library: Library, ada: Viewe
     assert job.payload == {"document_id": str(added.id), "version": 1, "bot_id": str(bot.id)}
     assert library.files() == [added.storage_key]
     assert added.storage_key.startswith(f"{bot.workspace_id}/{added.id}/")
-    assert await library.retriever.search(bot, "Rhine", 5) == []
+    assert await library.search(bot, "Rhine", 5) == []
 
     await library.work()
 
@@ -46,7 +46,7 @@ async def test_a_text_is_queued_then_read_and_found(library: Library, ada: Viewe
     assert ready is not None
     assert (ready.status, ready.progress, ready.live_version, ready.chunk_count) == (DocumentStatus.READY, 1.0, 1, 1)
     assert await library.documents.text(ada, ready, None, 0, None) == RHINE
-    [passage] = await library.retriever.search(bot, "How long is the Rhine?", 5)
+    [passage] = await library.search(bot, "How long is the Rhine?", 5)
     assert (passage.document_id, passage.text, passage.document_title) == (added.id, RHINE, "Rivers")
     assert await library.jobs() == []
 

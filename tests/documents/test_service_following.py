@@ -112,7 +112,7 @@ async def test_a_deleted_document_is_gone_for_everybody_from_the_commit_on(
 
     assert (receipt.document_id, receipt.status) == (document.id, DocumentDeletionStatus.PENDING)
     assert await library.documents.deletion(ada, document.id) == receipt
-    assert await library.retriever.search(bot, "Rhine", 5) == []
+    assert await library.search(bot, "Rhine", 5) == []
     assert await library.documents.get(ada, document.id) is None
     assert await library.documents.many(ada, [document.id]) == []
     assert (await library.documents.page(ada, bot.id, PageRequest(10), None)).rows == []

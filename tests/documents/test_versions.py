@@ -18,7 +18,7 @@ OLD, NEW = "The tower clock is wound on Mondays.", "The tower clock is wound on 
 
 
 async def found(library: Library, bot: Bot, question: str = "When is the tower clock wound?") -> list[tuple[int, str]]:
-    return [(hit.document_version, hit.text) for hit in await library.retriever.search(bot, question, 5)]
+    return [(hit.document_version, hit.text) for hit in await library.search(bot, question, 5)]
 
 
 async def test_the_old_version_is_found_until_the_new_one_is_read_and_never_both(
@@ -50,7 +50,7 @@ async def test_while_searches_run_the_versions_change_in_one_moment(library: Lib
 
     async def search() -> None:
         while not done.is_set():
-            hits = await library.retriever.search(bot, "Where does the Rhine flow?", 20)
+            hits = await library.search(bot, "Where does the Rhine flow?", 20)
             seen.append({hit.document_version for hit in hits})
 
     searching = [asyncio.create_task(search()) for _ in range(3)]

@@ -17,8 +17,9 @@ from kyrochat.db.states import DocumentStage, DocumentStatus
 from kyrochat.retrieval import repository
 from kyrochat.retrieval.lexical import ENCODER_VERSION, encode_query, encode_tokens, to_sparsevec_text
 from kyrochat.retrieval.lexicon import Lexicon
-from kyrochat.retrieval.retriever import CACHED_LEXICONS, Lexicons, Retriever, sample_lexicon
+from kyrochat.retrieval.lexicons import CACHED_LEXICONS, Lexicons, sample_lexicon
 from tests.factories import make_bot, make_document, make_viewer
+from tests.searching import search
 
 RIVERS = {
     "Rhine": "# Rhine\n\nThe Rhine is 1,233 km long. It rises in the Alps and flows into the North Sea.",
@@ -44,7 +45,7 @@ async def change(database: Database, bot: Bot, statement: str) -> None:
 
 
 async def titles(database: Database, bot: Bot, question: str, limit: int = 8) -> list[str]:
-    return [passage.document_title for passage in await Retriever(database).search(bot, question, limit)]
+    return [passage.document_title for passage in await search(database, bot, question, limit)]
 
 
 async def test_the_passage_that_answers_comes_first(database: Database, bot: Bot) -> None:
@@ -57,7 +58,7 @@ async def test_the_passage_that_answers_comes_first(database: Database, bot: Bot
         "What does it cost to replace a lost card?": "Fees",
         "late book": "Fees",
     }.items():
-        found = await Retriever(database).search(bot, question, 3)
+        found = await search(database, bot, question, 3)
         assert (question, found[0].document_title) == (question, title)
         assert [passage.score for passage in found] == sorted((passage.score for passage in found), reverse=True)
         assert all(passage.score > 0 for passage in found)
@@ -136,7 +137,7 @@ async def test_rows_that_are_not_live_take_no_place_from_those_that_are(database
         stale = await make_document(database, bot, f"Rhine Rhine Rhine {number}.", "Rhine")
         await change(database, bot, f"UPDATE documents SET live_version = NULL WHERE id = '{stale.id}'")
 
-    [passage] = await Retriever(database).search(bot, "Rhine", 1)
+    [passage] = await search(database, bot, "Rhine", 1)
 
     assert passage.document_id == document.id
 

@@ -64,11 +64,12 @@ class Answerer:
 
     async def _write(self, answer: OpenAnswer, assignment: Assignment) -> Ending:
         bot = assignment.bot
-        passages = await self.retriever.search(bot, assignment.question, bot.top_k)
-        self.log.append(answer, PassagesFound(tuple(passages)))
+        retrieval = await self.retriever.retrieve(bot, assignment.question)
+        passages = retrieval.passages
+        self.log.append(answer, PassagesFound(passages, (retrieval.trace,)))
         prompt = Prompt(
             instructions=bot.instructions,
-            passages=tuple(passages),
+            passages=passages,
             history=await self._history(bot, assignment.question_id),
             question=assignment.question,
             model=bot.model,

@@ -1,11 +1,12 @@
 """What happens in an answer, as the log keeps it and watchers see it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, assert_never
 from uuid import UUID
 
 from kyrochat.db.states import MessageStatus
+from kyrochat.retrieval.trace import SearchTrace
 from kyrochat.retrieval.types import Passage
 
 
@@ -25,9 +26,13 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class PassagesFound:
-    """The passages that the answer may use, best first."""
+    """The passages that the answer may use, best first.
+
+    The `searches` that found them are stored with them, and beside the log: whoever reads it does not get them.
+    """
 
     passages: tuple[Passage, ...]
+    searches: tuple[SearchTrace, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ class LogEntry:
 def to_row(event: AnswerEvent) -> tuple[str, dict[str, Any]]:
     """Return an event as kind and JSON."""
     match event:
-        case PassagesFound(passages):
+        case PassagesFound(passages, _):
             return "passages", {"passages": [_plain(asdict(passage)) for passage in passages]}
         case TextDelta(text):
             return "text", {"text": text}

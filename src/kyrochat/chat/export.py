@@ -1,6 +1,6 @@
 """What an export of somebody's data has of conversations: his own, with messages and citations."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,9 +46,15 @@ class ConversationExport:
         while True:
             async with self.database.begin(viewer.workspaces) as session:
                 messages = await repository.messages_after(session, row.id, position, BATCH_MESSAGES)
-                cited = await repository.citations(session, [each.id for each in messages], viewer=viewer)
+                ids = [each.id for each in messages]
+                cited = await repository.citations(session, ids, viewer=viewer)
+                searches = await repository.searches(session, ids, viewer=viewer)
             for message in messages:
-                yield _message(message, [each for each in cited if each.message_id == message.id])
+                yield {
+                    **_message(message),
+                    "citations": [_citation(each) for each in cited if each.message_id == message.id],
+                    "searches": [each.trace for each in searches if each.message_id == message.id],
+                }
             if len(messages) < BATCH_MESSAGES:
                 return
             position = messages[-1].position
@@ -65,7 +71,7 @@ def _conversation(row: Conversation) -> Mapping[str, Any]:
     }
 
 
-def _message(message: Message, citations: Sequence[Citation]) -> Mapping[str, Any]:
+def _message(message: Message) -> Mapping[str, Any]:
     return {
         "id": message.id,
         "parentId": message.parent_id,
@@ -78,7 +84,6 @@ def _message(message: Message, citations: Sequence[Citation]) -> Mapping[str, An
         "promptTokens": message.prompt_tokens,
         "completionTokens": message.completion_tokens,
         "createdAt": message.created_at,
-        "citations": [_citation(each) for each in citations],
     }
 
 

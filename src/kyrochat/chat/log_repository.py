@@ -6,13 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB, insert
 from sqlalchemy.types import Integer, Text, Uuid
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from kyrochat.chat.events import AnswerEvent, LogEntry, from_row, to_row
+from kyrochat.chat.events import AnswerEvent, LogEntry, PassagesFound, from_row, to_row
 from kyrochat.db.models import AnswerEvent as AnswerEventRow
+from kyrochat.db.models import AnswerSearch
 
 
 async def entries(session: AsyncSession, message_id: UUID, after: int, limit: int | None = None) -> list[LogEntry]:
@@ -38,7 +39,16 @@ async def add_entries(session: AsyncSession, new: Sequence[tuple[UUID, UUID, int
         "kinds": [kind for kind, _ in kinds_and_data],
         "data": [data for _, data in kinds_and_data],
     }
-    await (await session.connection()).execute(_ADD, parameters)
+    connection = await session.connection()
+    await connection.execute(_ADD, parameters)
+    searches = [
+        AnswerSearch(message_id=message, workspace_id=workspace, sequence=sequence, place=n, trace=trace.to_json())
+        for message, workspace, sequence, event in new
+        if isinstance(event, PassagesFound)
+        for n, trace in enumerate(event.searches, start=1)
+    ]
+    if searches:
+        await connection.execute(_ADD_SEARCH, [each.model_dump() for each in searches])
 
 
 _ADD = text("""
@@ -52,6 +62,9 @@ _ADD = text("""
     bindparam("kinds", type_=ARRAY(Text)),
     bindparam("data", type_=ARRAY(JSONB)),
 )
+
+
+_ADD_SEARCH = insert(AnswerSearch).on_conflict_do_nothing()
 
 
 async def hold_leases(session: AsyncSession, tokens: Mapping[UUID, UUID]) -> set[UUID]:

@@ -1,6 +1,6 @@
 """Reading conversations: lists of them, their messages and citations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from kyrochat.db.engine import Database
 from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import Citation, Conversation, Message
 from kyrochat.errors import Forbidden
+from kyrochat.retrieval.trace import SearchTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +63,17 @@ class ConversationReader:
         """Return the citations of messages of the viewer's, by message and number."""
         async with self.database.begin(viewer.workspaces) as session:
             return await repository.citations(session, message_ids, viewer=viewer)
+
+    async def searches(self, viewer: Viewer, message_ids: Sequence[UUID]) -> Mapping[UUID, tuple[SearchTrace, ...]]:
+        """Return what was searched for answers of the viewer's, in order, by message; nothing for a question.
+
+        Raises:
+            Forbidden: a key asks that may not search.
+        """
+        viewer.must(Act.SEARCH)
+        async with self.database.begin(viewer.workspaces) as session:
+            rows = await repository.searches(session, message_ids, viewer=viewer)
+        found: dict[UUID, tuple[SearchTrace, ...]] = {}
+        for row in rows:
+            found[row.message_id] = (*found.get(row.message_id, ()), SearchTrace.from_json(row.trace))
+        return found

@@ -11,7 +11,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.keyset import Page, PageRequest, page
-from kyrochat.db.models import AnswerLease, Bot, Citation, Conversation, Message
+from kyrochat.db.models import AnswerLease, AnswerSearch, Bot, Citation, Conversation, Message
 from kyrochat.db.states import MessageRole, MessageStatus
 
 
@@ -175,6 +175,19 @@ async def citations(session: AsyncSession, message_ids: Sequence[UUID], *, viewe
         .join(own, own.c.id == Message.conversation_id)
         .where(col(Citation.message_id).in_(message_ids))
         .order_by(col(Citation.message_id), col(Citation.number))
+    )
+    return (await session.exec(query)).all()
+
+
+async def searches(session: AsyncSession, message_ids: Sequence[UUID], *, viewer: Viewer) -> Sequence[AnswerSearch]:
+    """Return the searches for those of the messages that are in the user's conversations, in order."""
+    own = _own(viewer).subquery()
+    query = (
+        select(AnswerSearch)
+        .join(Message, col(Message.id) == AnswerSearch.message_id)
+        .join(own, own.c.id == Message.conversation_id)
+        .where(col(AnswerSearch.message_id).in_(message_ids))
+        .order_by(col(AnswerSearch.message_id), col(AnswerSearch.sequence), col(AnswerSearch.place))
     )
     return (await session.exec(query)).all()
 

@@ -25,6 +25,7 @@ from kyrochat.db.states import MessageRole, MessageStatus
 from kyrochat.errors import Conflict, InvalidInput, NotFound
 from kyrochat.rates.limits import MESSAGES_PER_KEY, MESSAGES_PER_USER
 from kyrochat.rates.service import NO_LIMITS, Rates
+from kyrochat.retrieval.search_settings import SearchSettings
 from kyrochat.retrieval.types import Passage
 from kyrochat.rules import Rules
 
@@ -80,7 +81,8 @@ class ChatService(ConversationReader):
         rules.enforce()
         async with self.database.begin(viewer.workspaces) as session:
             bot = await _bot(session, viewer, bot_id)
-        return await self.running.answerer.retriever.search(bot, question, limit)
+        retriever = self.running.answerer.retriever
+        return (await retriever.retrieve(bot, question, SearchSettings(top_k=limit))).passages
 
     async def start(self, viewer: Viewer, bot_id: UUID, title: str | None) -> Conversation:
         """Begin a conversation with a bot. Without a title the first question gives it one.

@@ -27,7 +27,7 @@ from kyrochat.retrieval import repository as index
 from kyrochat.retrieval.chunking import split
 from kyrochat.retrieval.dense import DenseRetrieval
 from kyrochat.retrieval.lexical import ENCODER_VERSION, encode_chunk, to_sparsevec_text
-from kyrochat.retrieval.retriever import sample_lexicon
+from kyrochat.retrieval.lexicons import sample_lexicon
 
 # About a third of a second of encoding, and one progress event.
 BATCH_CHUNKS = 300

@@ -88,7 +88,7 @@ async def event_type(entry: events.LogEntry, message_id: UUID, context: Context)
     """Translate an entry of an answer's log."""
     sequence = entry.sequence
     match entry.event:
-        case events.PassagesFound(passages):
+        case events.PassagesFound(passages, _):
             return PassagesFound(sequence=sequence, passages=await Passage.of_live_documents(passages, context))
         case events.TextDelta(text):
             return TextDelta(sequence=sequence, text=text)

@@ -18,6 +18,7 @@ from kyrochat.graphql.node import Node
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
 from kyrochat.graphql.passages import Citation, Passage
 from kyrochat.graphql.problems import ConflictProblem, InvalidInputProblem, NotFoundProblem, QuotaExceededProblem
+from kyrochat.graphql.searches import Retrieval, SearchTrace
 from kyrochat.graphql.translate import translate
 
 if TYPE_CHECKING:
@@ -123,6 +124,15 @@ class Message(Node):
     async def citations(self, info: Info) -> list[Citation]:
         """Load."""
         return [Citation.from_row(row) for row in await info.context.citations.load(self.row.id)]
+
+    @strawberry.field(description="How the passages were found that it could use; null for questions.")
+    async def retrieval(self, info: Info) -> Retrieval | None:
+        """Load."""
+        if self.row.role is not MessageRole.ASSISTANT:
+            return None
+        return Retrieval(
+            searches=[SearchTrace.from_value(each) for each in await info.context.searches.load(self.row.id)]
+        )
 
     @strawberry.field(description="Tokens that it took; null for questions and unfinished answers.")
     def usage(self) -> Usage | None:

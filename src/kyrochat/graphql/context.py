@@ -49,6 +49,7 @@ from kyrochat.errors import KyroError, Unauthenticated
 from kyrochat.graphql.transport.grants import Renew
 from kyrochat.rates.limits import POINTS_PER_ADDRESS, POINTS_PER_KEY, POINTS_PER_USER
 from kyrochat.rates.service import Rates, network
+from kyrochat.retrieval.trace import SearchTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +234,16 @@ class Context:
                 found[citation.message_id].append(citation)
             # By the ids asked for: one that two objects of an answer share is asked for twice.
             return [found[message_id] for message_id in message_ids]
+
+        return DataLoader(load_fn=load, cache=False)
+
+    @cached_property
+    def searches(self) -> DataLoader[UUID, tuple[SearchTrace, ...]]:
+        """What was searched for answers, by message."""
+
+        async def load(message_ids: list[UUID]) -> list[tuple[SearchTrace, ...]]:
+            found = await self.services.chat.searches(self.viewer, message_ids)
+            return [found.get(message_id, ()) for message_id in message_ids]
 
         return DataLoader(load_fn=load, cache=False)
 

@@ -21,10 +21,14 @@ from kyrochat.db.states import (
     MessageStatus,
     WorkspaceRole,
 )
+from kyrochat.retrieval.search_settings import Leg as SearchLeg
+from kyrochat.retrieval.trace import Fate as CandidateFate
+from kyrochat.retrieval.trace import LegStatus as SearchLegStatus
 
 __all__ = [
     "ApiKeyScope",
     "AuditAct",
+    "CandidateFate",
     "CrawlPageState",
     "CrawlStatus",
     "DocumentDeletionStatus",
@@ -33,6 +37,8 @@ __all__ = [
     "DocumentStatus",
     "MessageRole",
     "MessageStatus",
+    "SearchLeg",
+    "SearchLegStatus",
     "UserStatus",
     "WorkspaceRole",
 ]
@@ -40,10 +46,10 @@ __all__ = [
 E = TypeVar("E", bound=StrEnum)
 
 
-def _explained(kind: type[E], description: str, values: Mapping[E, str]) -> None:
+def _explained(kind: type[E], description: str, values: Mapping[E, str], *, name: str | None = None) -> None:
     """Make a GraphQL enum of a set of states; every value must be explained."""
     explained = {member.name: values[member] for member in kind}
-    strawberry.enum(kind, description=description)
+    strawberry.enum(kind, name=name, description=description)
     assert has_enum_definition(kind)
     for value in kind.__strawberry_definition__.values:
         value.description = explained[value.name]
@@ -197,4 +203,41 @@ _explained(
         MessageStatus.INTERRUPTED: "The server died while answering; the text so far is kept.",
         MessageStatus.FAILED: "The model failed; the text so far is kept.",
     },
+)
+
+_explained(
+    SearchLeg,
+    "A part of a search.",
+    {
+        SearchLeg.LEXICAL: "Finds by words.",
+        SearchLeg.DENSE: "Finds by meaning, where the server makes embeddings.",
+        SearchLeg.RERANK: "Puts in order anew what the others have found, where the server has a reranker.",
+    },
+    name="SearchLeg",
+)
+
+_explained(
+    SearchLegStatus,
+    "What came of a leg.",
+    {
+        SearchLegStatus.OK: "It did its part.",
+        SearchLegStatus.LATE: "It took longer than it may; the search went on without it.",
+        SearchLegStatus.FAILED: "Its provider is down; the search went on without it.",
+        SearchLegStatus.OFF: "It is not set up, or was not wanted.",
+    },
+    name="SearchLegStatus",
+)
+
+_explained(
+    CandidateFate,
+    "What came of a candidate.",
+    {
+        CandidateFate.KEPT: "It is a passage, or the best part of one.",
+        CandidateFate.MERGED: "It is part of a passage with its neighbour, `of`.",
+        CandidateFate.DUPLICATE: "It says what a better one says, `of`.",
+        CandidateFate.BELOW_MIN_SCORE: "Its score is less than `minScore`.",
+        CandidateFate.OVER_DOCUMENT_LIMIT: "Its document has passages enough; others took its place.",
+        CandidateFate.BEYOND_TOP_K: "There were better ones enough.",
+    },
+    name="CandidateFate",
 )

@@ -152,6 +152,10 @@ TYPES: Mapping[str, frozenset[ApiKeyScope]] = {
     "Crawl": Act.READ_DOCUMENTS.scopes,
     "CrawlPage": Act.READ_DOCUMENTS.scopes,
     "Passage": Act.SEARCH.scopes,
+    "Retrieval": Act.SEARCH.scopes,
+    "SearchTrace": Act.SEARCH.scopes,
+    "SearchCandidate": Act.SEARCH.scopes,
+    "SearchedPassage": Act.SEARCH.scopes,
     "Conversation": Act.CHAT.scopes,
     "Message": Act.CHAT.scopes,
 }
@@ -172,6 +176,8 @@ FIELDS: Mapping[str, frozenset[ApiKeyScope]] = {
     "Bot.workspace": Act.SEE_WORKSPACE.scopes,
     "Bot.documents": Act.READ_DOCUMENTS.scopes,
     "Bot.conversations": Act.CHAT.scopes,
+    # How an answer was found is for those who set the bot up.
+    "Message.retrieval": Act.SEARCH.scopes,
     # What a citation's link needs.
     "Document.id": _ANY,
     "Document.title": _ANY,

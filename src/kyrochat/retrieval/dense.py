@@ -1,12 +1,9 @@
 """Dense retrieval: embeddings in a vector index. It joins the lexical leg and never stands in its way."""
 
-import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval.ports import Embedder, VectorIndex
 
 # Old and deleted versions are still in the index for a while: ask for more than is needed.
@@ -14,8 +11,6 @@ DENSE_CANDIDATES = 100
 EMBEDDED_AT_ONCE = 100
 # An answer waits no longer than this for its dense leg.
 BUDGET_S = 4.0
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +22,13 @@ class DenseRetrieval:
     budget_s: float = BUDGET_S
 
     async def search(self, workspace_id: UUID, bot_id: UUID, question: str) -> Sequence[tuple[UUID, float]]:
-        """Return (chunk id, score), best first; nothing when a provider is down or late. Hits may be stale."""
-        try:
-            async with asyncio.timeout(self.budget_s):
-                vector = await self.embedder.embed_query(question)
-                return await self.index.search(workspace_id, bot_id, vector, DENSE_CANDIDATES)
-        except (ProviderUnavailable, TimeoutError) as error:
-            log.warning("Dense retrieval was left out (%s); the lexical one goes on", type(error).__name__)
-            return []
+        """Return (chunk id, score), best first. Hits may be stale.
+
+        Raises:
+            ProviderUnavailable: a provider is down. Whoever calls decides how long to wait: `budget_s`.
+        """
+        vector = await self.embedder.embed_query(question)
+        return await self.index.search(workspace_id, bot_id, vector, DENSE_CANDIDATES)
 
     async def store(
         self, workspace_id: UUID, bot_id: UUID, document_id: UUID, version: int, texts: Sequence[tuple[UUID, str]]

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import Float, func, text
+from sqlalchemy import Float, Uuid, bindparam, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -37,6 +38,28 @@ _LEXICAL_HITS = text("""
     ORDER BY hit.terms <#> CAST(:query AS sparsevec)
     LIMIT :limit
 """).columns(distance=Float)
+
+
+async def lexical_scores(
+    session: AsyncSession, bot_id: UUID, query: str, chunk_ids: Sequence[UUID], *, encoder_version: int
+) -> dict[UUID, float]:
+    """Return the scores, 0 or more, of those of the chunks that are the bot's, by the sparse vector `query`."""
+    rows = await (await session.connection()).execute(
+        _LEXICAL_SCORES,
+        {"bot_id": bot_id, "query": query, "encoder_version": encoder_version, "chunk_ids": chunk_ids},
+    )
+    return {row.chunk_id: max(-row.distance, 0.0) for row in rows}
+
+
+_LEXICAL_SCORES = (
+    text("""
+    SELECT hit.chunk_id, hit.terms <#> CAST(:query AS sparsevec) AS distance
+    FROM chunk_lex AS hit
+    WHERE hit.chunk_id = ANY (:chunk_ids) AND hit.bot_id = :bot_id AND hit.encoder_version = :encoder_version
+""")
+    .bindparams(bindparam("chunk_ids", type_=ARRAY(Uuid)))
+    .columns(distance=Float)
+)
 
 
 async def passages(session: AsyncSession, scores: Mapping[UUID, float], *, bot_id: UUID) -> dict[UUID, Passage]:

@@ -1,56 +1,43 @@
-"""Finds passages for a question. Search and answers use this very path."""
+"""Finds passages for a question. Search, answers and evaluation use this very path."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from time import perf_counter
 from uuid import UUID
-
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot
+from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval import repository
 from kyrochat.retrieval.dense import DenseRetrieval
-from kyrochat.retrieval.fusion import fuse
-from kyrochat.retrieval.lexical import ENCODER_VERSION, chunk_tokens, encode_query, to_sparsevec_text
-from kyrochat.retrieval.lexicon import Lexicon
-from kyrochat.retrieval.proximity import RERANKED, proximity_bonus
-from kyrochat.retrieval.tokens import tokenize
+from kyrochat.retrieval.legs import Outcome, milliseconds_since, off, run
+from kyrochat.retrieval.lexical_leg import SCHEME as LEXICAL_SCHEME
+from kyrochat.retrieval.lexical_leg import LexicalHits, LexicalLeg
+from kyrochat.retrieval.lexicons import Lexicons
+from kyrochat.retrieval.ranking import Near, Ranked, rank
+from kyrochat.retrieval.search_settings import Leg, SearchSettings, UsedSettings
+from kyrochat.retrieval.selection import select
+from kyrochat.retrieval.trace import LegStatus, SearchTrace, Step, bounded
 from kyrochat.retrieval.types import Passage
 
 CANDIDATES = 50
-LEXICON_SAMPLE = 2_000
-CACHED_LEXICONS = 64
 # A question may be pasted text; what follows this many characters would only blur it.
 MAX_QUERY_CHARS = 4_000
+# An answer waits no longer than this for its lexical leg: a scan of a million chunks takes less.
+LEXICAL_BUDGET_S = 5.0
+
+LEFT_OUT = "The search's settings leave it out."
+
+DenseHits = Sequence[tuple[UUID, float]]
 
 
-@dataclass(slots=True, eq=False)
-class Lexicons:
-    """Lexicons by bot and version, the ones used last. A version never changes, so nothing expires."""
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """The passages of a search, best first, and how they were found."""
 
-    _cached: OrderedDict[tuple[UUID, int], Lexicon] = field(default_factory=OrderedDict)
-
-    async def of_bot(self, session: AsyncSession, bot: Bot) -> Lexicon:
-        """Return the bot's lexicon; one from a fresh sample when none is stored yet."""
-        version = await repository.lexicon_version(session, bot.id)
-        if version is None:
-            return await sample_lexicon(session, bot)
-        found = self._cached.get((bot.id, version))
-        if found is None:
-            row = await repository.lexicon(session, bot.id)
-            if row is None:
-                return await sample_lexicon(session, bot)
-            try:
-                version, found = row.version, await asyncio.to_thread(Lexicon.from_bytes, row.frequencies)
-            except ValueError:  # of another format; the next ingestion stores a new one
-                return await sample_lexicon(session, bot)
-        self._cached[bot.id, version] = found
-        self._cached.move_to_end((bot.id, version))
-        while len(self._cached) > CACHED_LEXICONS:
-            self._cached.popitem(last=False)
-        return found
+    passages: tuple[Passage, ...]
+    trace: SearchTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,68 +47,92 @@ class Retriever:
     database: Database
     lexicons: Lexicons = field(default_factory=Lexicons)
     dense: DenseRetrieval | None = None
+    lexical_budget_s: float = LEXICAL_BUDGET_S
 
-    async def search(self, bot: Bot, question: str, limit: int) -> list[Passage]:
-        """Return up to `limit` passages of the bot's live documents, best first; none when nothing is near."""
-        question = question[:MAX_QUERY_CHARS]
-        if self.dense is None:
-            return (await self._lexical(bot, question, max(CANDIDATES, limit)))[:limit]
-        searching = asyncio.create_task(self.dense.search(bot.workspace_id, bot.id, question))
+    async def retrieve(self, bot: Bot, question: str, settings: SearchSettings | None = None) -> Retrieval:
+        """Return passages of the bot's live documents, best first; none when nothing is near.
+
+        Without settings, and where they say nothing, the bot's own count.
+
+        Raises:
+            ProviderUnavailable: no leg came to its end.
+        """
+        started = perf_counter()
+        used = (settings or SearchSettings()).resolved(bot)
+        # A model may ask, too, and write what PostgreSQL cannot hold.
+        question = question.replace("\x00", "").encode("utf-8", "ignore").decode()[:MAX_QUERY_CHARS]
+        lexical, dense = await self._run_legs(bot, question, used)
+        fusing = perf_counter()
+        ranked = await self._together(bot, question, lexical.value or LexicalHits(), dense.value or (), used)
+        fused_in = Step("fusion", milliseconds_since(fusing))
+        selecting = perf_counter()
+        selection = select(ranked, used)
+        return Retrieval(
+            selection.passages,
+            SearchTrace(
+                query=question,
+                settings=used,
+                legs=(lexical.report, dense.report),
+                candidates=bounded(selection.candidates),
+                candidate_count=len(ranked),
+                passages=selection.found,
+                milliseconds=milliseconds_since(started),
+                steps=(fused_in, Step("selection", milliseconds_since(selecting))),
+            ),
+        )
+
+    async def _run_legs(
+        self, bot: Bot, question: str, used: UsedSettings
+    ) -> tuple[Outcome[LexicalHits], Outcome[DenseHits]]:
+        lexical_leg = asyncio.create_task(self._lexical(bot, question, used))
+        dense_leg = asyncio.create_task(self._dense(bot, question, used))
         try:
-            lexical = await self._lexical(bot, question, max(CANDIDATES, limit))
-            hits = await searching
+            lexical, dense = await lexical_leg, await dense_leg
         finally:
-            searching.cancel()
-        if not hits:
-            return lexical[:limit]
-        found = {passage.chunk_id: passage for passage in lexical}
-        async with self.database.begin([bot.workspace_id]) as session:
-            # Only live ones come back, whatever the index still holds.
-            found |= await repository.passages(session, dict(hits), bot_id=bot.id)
-        fused = fuse(
-            [hit for hit in hits if hit[0] in found], [(passage.chunk_id, passage.score) for passage in lexical]
-        )
-        return [replace(found[chunk_id], score=score) for chunk_id, score in fused[:limit]]
+            lexical_leg.cancel()
+            dense_leg.cancel()
+        tried = [each.report for each in (lexical, dense) if each.report.status is not LegStatus.OFF]
+        if tried and all(report.status is not LegStatus.OK for report in tried):
+            raise ProviderUnavailable("The documents could not be searched. Try again in a few seconds.")
+        return lexical, dense
 
-    async def _lexical(self, bot: Bot, question: str, limit: int) -> list[Passage]:
+    async def _lexical(self, bot: Bot, question: str, used: UsedSettings) -> Outcome[LexicalHits]:
+        if Leg.LEXICAL not in used.legs:
+            return Outcome(off(Leg.LEXICAL, LEFT_OUT))
+
+        async def work() -> LexicalHits:
+            async with self.database.begin([bot.workspace_id]) as session:
+                return await self._words.search(session, bot, question, used)
+
+        outcome = await run(Leg.LEXICAL, work(), budget_s=self.lexical_budget_s, scheme=LEXICAL_SCHEME)
+        return outcome.counting(len(outcome.value.passages) if outcome.value else 0)
+
+    async def _dense(self, bot: Bot, question: str, used: UsedSettings) -> Outcome[DenseHits]:
+        if self.dense is None:
+            return Outcome(off(Leg.DENSE, "This server makes no embeddings."))
+        if Leg.DENSE not in used.legs:
+            return Outcome(off(Leg.DENSE, LEFT_OUT))
+        work = self.dense.search(bot.workspace_id, bot.id, question)
+        outcome = await run(Leg.DENSE, work, budget_s=self.dense.budget_s, scheme=self.dense.embedder.scheme)
+        return outcome.counting(len(outcome.value or ()))
+
+    async def _together(
+        self, bot: Bot, question: str, lexical: LexicalHits, dense: DenseHits, used: UsedSettings
+    ) -> list[Ranked]:
+        if not dense:
+            return rank(lexical, Near(), used.alpha)
+        by_words = {passage.chunk_id for passage in lexical.passages}
+        ids = by_words | {chunk_id for chunk_id, _ in dense}
         async with self.database.begin([bot.workspace_id]) as session:
-            # One snapshot for all statements: a version that goes live between them would leave hits without passages.
+            # The dense leg takes its time: only what is live by now may be shown, whatever an index still holds.
             await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-            lexicon = await self.lexicons.of_bot(session, bot)
-            query = await asyncio.to_thread(encode_query, question, lexicon, bot.language)
-            if not query.indices:
-                return []
-            hits = await repository.lexical_hits(
-                session, bot.id, to_sparsevec_text(query), encoder_version=ENCODER_VERSION, limit=limit
-            )
-            found = await repository.passages(session, dict(hits), bot_id=bot.id)
-        ranked = [found[chunk_id] for chunk_id, _ in hits if chunk_id in found]
-        return await asyncio.to_thread(_rerank, ranked, question, lexicon, bot.language)
+            found = await repository.passages(session, dict.fromkeys(ids, 0.0), bot_id=bot.id)
+            if not by_words <= found.keys():
+                # A version went live meanwhile, or a document is gone. Words are looked up again fast enough.
+                lexical = await self._words.search(session, bot, question, used)
+            near = Near(dense, found, await self._words.scores(session, bot, lexical, found))
+        return rank(lexical, near, used.alpha)
 
-
-def _rerank(passages: Sequence[Passage], question: str, lexicon: Lexicon, language: str) -> list[Passage]:
-    """Add to the first ones' scores what words standing close together are worth."""
-    query_tokens = tokenize(question, language)
-    closer = [
-        replace(
-            passage,
-            score=passage.score + proximity_bonus(query_tokens, _tokens(passage, language), lexicon.idf),
-        )
-        for passage in passages[:RERANKED]
-    ]
-    return [*sorted(closer, key=lambda passage: passage.score, reverse=True), *passages[RERANKED:]]
-
-
-def _tokens(passage: Passage, language: str) -> list[str]:
-    return chunk_tokens(passage.document_title, passage.text, language, passage.heading)
-
-
-async def sample_lexicon(session: AsyncSession, bot: Bot) -> Lexicon:
-    """Build a lexicon from a random sample of the bot's chunks."""
-    chunk_count = await repository.chunk_count(session, bot.id)
-    sample = await repository.sample_chunks(session, bot.id, LEXICON_SAMPLE)
-    return await asyncio.to_thread(
-        lambda: Lexicon.build(
-            (chunk_tokens(title, body, bot.language, heading) for title, body, heading in sample), chunk_count
-        )
-    )
+    @property
+    def _words(self) -> LexicalLeg:
+        return LexicalLeg(self.lexicons)

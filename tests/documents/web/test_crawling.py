@@ -63,7 +63,7 @@ async def test_a_site_becomes_documents(library: WebLibrary, ada: Viewer, bot: B
         "/tickets/groups": (ADDED, None),
     }
     assert await titles(library, ada, bot) == ["Groups", "Guide", "Home", "Hours", "Tickets"]
-    [passage] = await library.retriever.search(bot, "What do groups pay?", 1)
+    [passage] = await library.search(bot, "What do groups pay?", 1)
     assert (passage.document_title, passage.text) == ("Groups", "Groups of ten pay less.")
     assert await library.jobs() == []
     # Each page once, in the order of their distance, and the site is asked first.

@@ -30,7 +30,7 @@ async def added(library: WebLibrary, ada: Viewer, bot: Bot, wire: Wire, every_s:
 
 
 async def found(library: WebLibrary, bot: Bot) -> list[tuple[int, str]]:
-    return [(passage.document_version, passage.text) for passage in await library.retriever.search(bot, "museum", 3)]
+    return [(passage.document_version, passage.text) for passage in await library.search(bot, "museum", 3)]
 
 
 async def test_a_page_is_read_again_when_its_time_comes(

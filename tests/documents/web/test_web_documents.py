@@ -55,7 +55,7 @@ async def test_a_page_becomes_a_document_that_is_found_and_cited(
     assert (document.version, document.live_version, document.chunk_count) == (1, 1, 1)
     assert document.byte_size == len(site.pages["/bees"].partition(b"\r\n\r\n")[2])
     assert await library.versions(ada, added.id) == {1: BEES}
-    [passage] = await library.retriever.search(bot, "What does a hive need?", 3)
+    [passage] = await library.search(bot, "What does a hive need?", 3)
     assert (passage.document_id, passage.document_title, passage.text) == (added.id, "Keeping bees", BEES)
     assert await library.jobs() == []
     assert wire.targets == ["/robots.txt", "/bees"]
@@ -115,7 +115,7 @@ async def test_a_pdf_behind_an_address_is_read_like_an_uploaded_one_whatever_the
 
     document = await library.document(ada, added.id)
     assert (document.status, document.failure, document.media_type) == (DocumentStatus.READY, None, "application/pdf")
-    [passage] = await library.retriever.search(bot, "When is oxalic acid used?", 1)
+    [passage] = await library.search(bot, "When is oxalic acid used?", 1)
     assert (passage.heading, passage.page) == ("Winter", 3)
 
 

@@ -7,7 +7,7 @@ checks bypass row-level security and a plain key would let one tenant hang a row
 from kyrochat.db.models.access import ApiKey, ApiKeyUsage, AuditEntry, Installation, Invitation
 from kyrochat.db.models.accounts import PasswordReset, UsedRefreshToken, User, UserSession, Workspace, WorkspaceMember
 from kyrochat.db.models.bots import Bot, BotLexicon
-from kyrochat.db.models.chat import AnswerEvent, AnswerLease, Citation, Conversation, Message
+from kyrochat.db.models.chat import AnswerEvent, AnswerLease, AnswerSearch, Citation, Conversation, Message
 from kyrochat.db.models.documents import SPARSE_DIMENSIONS, Chunk, ChunkLex, Document, DocumentDeletion, DocumentVersion
 from kyrochat.db.models.web import Crawl, CrawlPage, WebPage
 from kyrochat.db.models.work import Job
@@ -16,6 +16,7 @@ __all__ = [
     "SPARSE_DIMENSIONS",
     "AnswerEvent",
     "AnswerLease",
+    "AnswerSearch",
     "ApiKey",
     "ApiKeyUsage",
     "AuditEntry",

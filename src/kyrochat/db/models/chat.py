@@ -105,6 +105,19 @@ class AnswerEvent(SQLModel, table=True):
     data: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
 
 
+class AnswerSearch(SQLModel, table=True):
+    """One search that an answer was made from: number `place` of the event that has its passages."""
+
+    __tablename__ = "answer_searches"
+    __table_args__ = (owned_by("messages", "message_id", name="answer_searches_message_fkey"),)
+
+    message_id: UUID = uuid_(primary=True)
+    sequence: int = Field(primary_key=True)
+    place: int = Field(primary_key=True)
+    workspace_id: UUID = uuid_()
+    trace: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+
+
 class AnswerLease(SQLModel, table=True):
     """Which process writes an answer, and until when it must have renewed that.
 

@@ -1,0 +1,13 @@
+"""Searches as everybody searches, for tests that look at the passages only."""
+
+from kyrochat.db.engine import Database
+from kyrochat.db.models import Bot
+from kyrochat.retrieval.retriever import Retriever
+from kyrochat.retrieval.search_settings import SearchSettings
+from kyrochat.retrieval.types import Passage
+
+
+async def search(database: Database, bot: Bot, question: str, limit: int = 8) -> list[Passage]:
+    """Return up to `limit` passages, best first."""
+    retrieval = await Retriever(database).retrieve(bot, question, SearchSettings(top_k=limit))
+    return list(retrieval.passages)
