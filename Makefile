@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVE_ARGS ?=
 
-.PHONY: help serve test soak browser check lint types floors schema docs-permissions lock bench clean
+.PHONY: help serve test soak browser clients check lint types floors schema docs-permissions lock bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -31,6 +31,10 @@ soak: $(STAMP)  ## Run the tests that take minutes (SOAK_KILLS=200 for the long 
 browser: $(STAMP)  ## Run the tests in a real browser (needs chromium on the machine)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/browser.txt
 	$(BIN)/python -m pytest tests/browser
+
+clients: $(STAMP)  ## Run clients and tools from npm on a server and its schema (needs Node 20.19 or newer)
+	@cd tests/clients && npm ci --ignore-scripts --silent
+	$(BIN)/python -m pytest tests/clients
 
 lint: $(STAMP)  ## Check format and style
 	$(BIN)/ruff format --check .
@@ -67,4 +71,4 @@ lock: $(STAMP)  ## Pin all dependencies anew, with hashes
 		--no-annotate --custom-compile-command "make lock" --group bench -o requirements/bench.txt
 
 clean:  ## Remove what make made (your data directory stays)
-	rm -rf $(VENV) .venv-bench dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/clients/node_modules

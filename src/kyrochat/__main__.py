@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kyrochat.command import data_dir_option, read_settings, run_command
+from kyrochat.document_commands import documents
 from kyrochat.user_commands import users
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ def reconcile(repair: bool, data_dir: Path | None) -> None:
 
 
 main.add_command(users)
+main.add_command(documents)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ from kyrochat.graphql.schema import build_schema
 from kyrochat.graphql.transport.gates import gated
 from kyrochat.graphql.transport.grants import Grant, Renew
 from kyrochat.graphql.transport.hosts import Hosts
+from kyrochat.graphql.transport.known_documents import KnownDocuments
 from kyrochat.graphql.transport.origins import Origins
 from kyrochat.graphql.transport.view import GraphQLView, authorization
 from kyrochat.rates.limits import SOCKETS_PER_USER
@@ -52,9 +53,10 @@ from kyrochat.retrieval.offline import ExtractiveModel
 from kyrochat.retrieval.ports import VectorLedger
 from kyrochat.retrieval.providers import Providers, open_providers
 from kyrochat.retrieval.retriever import Retriever
-from kyrochat.settings import Settings
+from kyrochat.settings import Settings, TrustedDocumentsRule
 from kyrochat.signing.agreement import agree_on_key
 from kyrochat.signing.key_files import secret_keys
+from kyrochat.trusted.documents import TrustedDocuments
 from kyrochat.working import working
 
 MAX_USER_AGENT_CHARS = 300
@@ -73,6 +75,7 @@ class Runtime:
     changes: Changes
     store: FileStore
     reconciler: Reconciler
+    trusted: TrustedDocuments
 
 
 @asynccontextmanager
@@ -141,6 +144,7 @@ async def running(
             changes,
             store,
             Reconciler(database, changes, store, _ledger(dense)),
+            TrustedDocuments(database),
         )
 
 
@@ -158,6 +162,10 @@ class KyroApp:
             on_connect=self._grant,
             allowed_origins=origins,
             graphiql=settings.serves_graphiql,
+            get_queries=True,
+            known_documents=KnownDocuments(
+                self._find_document, is_closed=settings.trusted_documents is TrustedDocumentsRule.REQUIRED
+            ),
             upload_max_bytes=settings.max_upload_bytes + MULTIPART_ENVELOPE_BYTES,
             trusted_proxies=settings.proxy_networks,
         )
@@ -232,6 +240,9 @@ class KyroApp:
         ended = presence.enter_context(services.presences.of(viewer))
         left_s = None if viewer.expires_at is None else (viewer.expires_at - datetime.now(UTC)).total_seconds()
         return Grant(viewer.counted_as, left_s, ended, presence.close)
+
+    async def _find_document(self, sha256: str) -> str | None:
+        return await self.runtime.trusted.text(sha256)
 
     def _client(self, connection: HTTPConnection) -> Client:
         user_agent = connection.headers.get("user-agent", "")[:MAX_USER_AGENT_CHARS]

@@ -25,6 +25,13 @@ class Switch(StrEnum):
     OFF = "off"
 
 
+class TrustedDocumentsRule(StrEnum):
+    """Whether clients may send GraphQL documents that nobody has registered."""
+
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
 class LogFormat(StrEnum):
     """How log lines look; `auto` is console on a terminal and JSON elsewhere."""
 
@@ -132,6 +139,10 @@ class Settings(BaseSettings):
     )
     introspection: Switch = Field(
         default=Switch.ON, description="off: the schema does not tell about itself, nor suggest names of fields."
+    )
+    trusted_documents: TrustedDocumentsRule = Field(
+        default=TrustedDocumentsRule.OPTIONAL,
+        description="required: only GraphQL documents that `kyrochat documents register` has stored are run.",
     )
     graphiql: Switch | None = Field(
         default=None, description="Serve GraphiQL. Empty: only when bound to a loopback address."

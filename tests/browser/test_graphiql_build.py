@@ -4,11 +4,14 @@ import re
 from pathlib import Path
 from typing import cast
 
+import pytest
+
 import kyrochat.graphql
 
 REPOSITORY = Path(__file__).parents[2]
 SOURCES = REPOSITORY / "web" / "graphiql"
 BUILT = Path(kyrochat.graphql.__path__[0]) / "static" / "graphiql"
+NPM_PROJECTS = [SOURCES, REPOSITORY / "tests" / "clients"]
 SOURCE_NAMES = [
     "build-info.js",
     "index.html",
@@ -72,8 +75,9 @@ def test_style_sheets_load_nothing_from_elsewhere() -> None:
     assert [address for address in addresses if re.match(r"(?:[a-z]+:)?//", address)] == []
 
 
-def test_the_npm_lock_names_no_download_addresses() -> None:
-    lock = json.loads((SOURCES / "package-lock.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("project", NPM_PROJECTS)
+def test_the_npm_lock_names_no_download_addresses(project: Path) -> None:
+    lock = json.loads((project / "package-lock.json").read_text(encoding="utf-8"))
     packages = {name: package for name, package in lock["packages"].items() if name}
 
     assert len(packages) > 50
@@ -81,8 +85,9 @@ def test_the_npm_lock_names_no_download_addresses() -> None:
     assert [name for name, package in packages.items() if not package.get("integrity")] == []
 
 
-def test_direct_npm_dependencies_are_pinned_exactly() -> None:
-    manifest = json.loads((SOURCES / "package.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("project", NPM_PROJECTS)
+def test_direct_npm_dependencies_are_pinned_exactly(project: Path) -> None:
+    manifest = json.loads((project / "package.json").read_text(encoding="utf-8"))
 
     assert [v for v in manifest["devDependencies"].values() if not re.fullmatch(r"\d+\.\d+\.\d+", v)] == []
     assert "dependencies" not in manifest

@@ -9,6 +9,7 @@ from kyrochat.db.models.accounts import PasswordReset, UsedRefreshToken, User, U
 from kyrochat.db.models.bots import Bot, BotLexicon
 from kyrochat.db.models.chat import AnswerEvent, AnswerLease, AnswerSearch, Citation, Conversation, Message
 from kyrochat.db.models.documents import SPARSE_DIMENSIONS, Chunk, ChunkLex, Document, DocumentDeletion, DocumentVersion
+from kyrochat.db.models.trusted import TrustedDocument
 from kyrochat.db.models.web import Crawl, CrawlPage, WebPage
 from kyrochat.db.models.work import Job
 
@@ -36,6 +37,7 @@ __all__ = [
     "Job",
     "Message",
     "PasswordReset",
+    "TrustedDocument",
     "UsedRefreshToken",
     "User",
     "UserSession",

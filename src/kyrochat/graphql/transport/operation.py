@@ -1,6 +1,7 @@
 """From JSON to one GraphQL operation that is safe to run."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isinf
@@ -13,19 +14,25 @@ MAX_JSON_DEPTH = 64
 # Far more than any operation needs, whose lists end at 250 items: empty objects take thirty times their size in memory.
 MAX_JSON_VALUES = 5_000
 BYTES_PER_VALUE = 64
+# What `documentId` and `extensions.persistedQuery.sha256Hash` are like.
+SHA256 = re.compile("(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One GraphQL request as the client sent it, in its right shape, but not yet parsed or validated.
 
-    `held_bytes` is about how much memory it takes.
+    `document_hash` names the document by its SHA-256, and then `query` may be empty. `is_handshake` says that it was
+    named in the way of clients that send the whole document after a refusal. `held_bytes` is about how much memory
+    the operation takes.
     """
 
     query: str
     variables: dict[str, object] | None = None
     operation_name: str | None = None
     extensions: dict[str, object] | None = None
+    document_hash: str | None = None
+    is_handshake: bool = False
     held_bytes: int = field(default=0, compare=False)
 
 
@@ -64,18 +71,37 @@ def operation_from(parameters: object) -> Operation:
     if not isinstance(parameters, dict):
         raise IllFormed("The body must be a JSON object with a `query`.")
     query = parameters.get("query")
+    extensions = _object_or_none(parameters, "extensions")
+    document_hash, is_handshake = _document_hash(parameters, extensions or {})
+    if query is None and document_hash is not None:
+        query = ""
     if not isinstance(query, str):
-        raise IllFormed("Send a GraphQL document as the string `query`.")
+        raise IllFormed("Send a GraphQL document as the string `query`, or the `documentId` of a registered one.")
     name = parameters.get("operationName")
     if not isinstance(name, str | None):
         raise IllFormed("`operationName` must be a string or null.")
-    variables, extensions = _object_or_none(parameters, "variables"), _object_or_none(parameters, "extensions")
-    if not query.strip():
+    variables = _object_or_none(parameters, "variables")
+    if not query.strip() and document_hash is None:
         raise UnusableText("`query` is empty.")
     if "\0" in query:
         raise UnusableText("`query` has a NUL character.")
     held_bytes = _checked_bytes(parameters)
-    return Operation(query, variables, name, extensions, held_bytes)
+    return Operation(query, variables, name, extensions, document_hash, is_handshake, held_bytes)
+
+
+def _document_hash(parameters: Mapping[str, object], extensions: Mapping[str, object]) -> tuple[str | None, bool]:
+    """Return the hash by which a document is named, if it is, and whether in Apollo's way."""
+    named = parameters.get("documentId")
+    persisted = extensions.get("persistedQuery")
+    is_handshake = named is None and persisted is not None
+    if is_handshake:
+        named = persisted.get("sha256Hash") if isinstance(persisted, dict) else persisted
+    if named is None:
+        return None, False
+    found = SHA256.fullmatch(named) if isinstance(named, str) else None
+    if found is None:
+        raise IllFormed("A document's id is its SHA-256: `sha256:` and 64 hexadecimal digits.")
+    return found[1].lower(), is_handshake
 
 
 def _object_or_none(parameters: Mapping[str, object], name: str) -> dict[str, object] | None:

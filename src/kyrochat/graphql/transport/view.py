@@ -17,6 +17,7 @@ from kyrochat.graphql.transport.body_limit import BODY_GRACE_S, JSON_BODY_MAX_BY
 from kyrochat.graphql.transport.client_address import Network, address_of
 from kyrochat.graphql.transport.event_stream import KEEP_ALIVE_S, EventStream, OpenStreams
 from kyrochat.graphql.transport.grants import Grant, OnConnect, Params, Renew
+from kyrochat.graphql.transport.known_documents import NO_KNOWN_DOCUMENTS, KnownDocuments
 from kyrochat.graphql.transport.masking import new_request_id
 from kyrochat.graphql.transport.negotiation import EVENTS_MEDIA_TYPE, Accepted, negotiate
 from kyrochat.graphql.transport.operation import Operation, operation_from, parse_json
@@ -36,6 +37,8 @@ BuildContext = Callable[[Request | WebSocket, Params, Renew | None], Awaitable[o
 Results = AsyncGenerator[ExecutionResult, None]
 
 OVER_POST = (OperationType.QUERY, OperationType.MUTATION)
+# A GET with one of these asks for an answer, not for a page.
+QUERY_PARAMETERS = frozenset({"query", "documentId", "extensions"})
 
 
 def authorization(connection: HTTPConnection, params: Params) -> str | None:
@@ -60,6 +63,7 @@ class GraphQLView:
     fail by themselves; RateLimited closes a socket with 1013, and any other KyroError with 4403. Sockets are taken from
     the same origin, from `allowed_origins` and from clients that are no browsers. With `graphiql`, a browser's GET is
     sent to `graphiql/`; with `get_queries`, queries are answered over GET too, as urql sends them by default.
+    Operations that name a document by its hash find it in `known_documents`.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class GraphQLView:
         allowed_origins: Iterable[str] = (),
         graphiql: bool = False,
         get_queries: bool = False,
+        known_documents: KnownDocuments = NO_KNOWN_DOCUMENTS,
         json_max_bytes: int = JSON_BODY_MAX_BYTES,
         upload_max_bytes: int = UPLOAD_MAX_BYTES,
         body_grace_s: float = BODY_GRACE_S,
@@ -83,6 +88,7 @@ class GraphQLView:
         self._on_connect = on_connect
         self._graphiql = graphiql
         self._get_queries = get_queries
+        self._known_documents = known_documents
         self._json_max_bytes = json_max_bytes
         self._trusted_proxies = tuple(trusted_proxies)
         self._keep_alive_s = keep_alive_s
@@ -134,7 +140,7 @@ class GraphQLView:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response | EventStream:
-        is_get = self._get_queries and request.method == "GET" and "query" in request.query_params
+        is_get = self._get_queries and request.method == "GET" and not QUERY_PARAMETERS.isdisjoint(request.query_params)
         if request.method != "POST" and not is_get:
             return self._not_a_post(request)
         accepted = negotiate(request.headers.get("accept"))
@@ -153,7 +159,8 @@ class GraphQLView:
         if self._graphiql and request.method == "GET" and wants_page:
             root_path = request.scope.get("root_path", "").rstrip("/")
             return RedirectResponse(f"{root_path}/graphiql/", status_code=303, headers={"Vary": "Accept"})
-        raise RequestRefused(405, "BAD_USER_INPUT", "GraphQL is served over POST here.", {"Allow": "POST"})
+        allowed = "GET, POST" if self._get_queries else "POST"
+        raise RequestRefused(405, "BAD_USER_INPUT", "GraphQL is served over POST here.", {"Allow": allowed})
 
     async def _run(self, request: Request, accepted: Accepted) -> Response | EventStream:
         content_type = request.headers.get("content-type", "")
@@ -191,6 +198,7 @@ class GraphQLView:
         accepted: Accepted,
         allowed: Collection[OperationType] = OVER_POST,
     ) -> Response | EventStream:
+        operation = await self._known_documents.complete(operation)
         if accepted.json_media_type is None:
             return await self._event_stream(request, operation, context, {*allowed, OperationType.SUBSCRIPTION})
         try:
@@ -232,6 +240,7 @@ class GraphQLView:
 
     async def _start(self, socket: WebSocket, params: Params, renew: Renew, operation: Operation) -> Results:
         await self._turnstile.pass_through()
+        operation = await self._known_documents.complete(operation)
         return await self._stream(operation, await self._build_context(socket, params, renew), OperationType)
 
     async def _stream(self, operation: Operation, context: object, allowed: Iterable[OperationType]) -> Results:
