@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVE_ARGS ?=
+EVAL_ARGS ?=
 
-.PHONY: help serve test soak browser clients check lint types floors schema docs-permissions lock bench clean
+.PHONY: help serve test soak browser clients check lint types floors schema docs-permissions lock bench eval clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -58,6 +59,9 @@ bench: $(STAMP)  ## Measure speed and retrieval quality against baselines
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/bench.txt
 	$(BIN)/python -m benchmarks
+
+eval: $(STAMP)  ## Measure retrieval quality against its gates (one folder: make eval EVAL_ARGS="path/to/collection")
+	$(BIN)/python -m benchmarks.evaluation --plot evaluation.svg $(EVAL_ARGS)
 
 lock: $(STAMP)  ## Pin all dependencies anew, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

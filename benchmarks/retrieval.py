@@ -1,22 +1,18 @@
 """Retrieval quality and speed without any key: `python -m benchmarks.retrieval DIR...`.
 
-Each DIR holds `corpus.jsonl` (_id, title, text), `queries.jsonl` (_id, text, perhaps answer) and `qrels.tsv` (query,
-document, gain; one header line). `DIR:german` says which language its Latin script is in, otherwise it is guessed.
-Where queries come with answers, the offline answerer is measured too.
+Each DIR is a folder as `benchmarks.collection` reads it, or the name of one that the project has. `DIR:german` says
+which language its Latin script is in, otherwise it is guessed. Where queries come with answers, the offline answerer is
+measured too. These are the terms and weights alone, in memory; `benchmarks.evaluation` goes the whole way.
 """
 
-import csv
-import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from uuid import UUID
 
+from benchmarks.collection import Collection, load
 from kyrochat.retrieval.extraction import choose
-from kyrochat.retrieval.languages import AUTO
 from kyrochat.retrieval.lexical import chunk_tokens, encode_query, encode_tokens, tokenize
 from kyrochat.retrieval.lexicon import Lexicon
 from kyrochat.retrieval.metrics import mean, ndcg, recall, reciprocal_rank
@@ -26,33 +22,6 @@ from kyrochat.retrieval.types import Passage
 KEPT_HITS = 100
 PASSAGES = 8
 NO_ID = UUID(int=0)
-
-
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """Documents as (id, title, text), queries as (id, text), and gains by query and document."""
-
-    name: str
-    language: str
-    documents: Sequence[tuple[str, str, str]]
-    queries: Sequence[tuple[str, str]]
-    gains: dict[str, dict[str, float]]
-    answers: dict[str, str]
-
-
-def load(argument: str) -> Collection:
-    """Read a folder, given as `DIR` or `DIR:language`."""
-    path, _, language = argument.partition(":")
-    folder = Path(path)
-    documents = [(d["_id"], d.get("title", ""), d["text"]) for d in _lines(folder / "corpus.jsonl")]
-    lines = list(_lines(folder / "queries.jsonl"))
-    queries = [(q["_id"], q["text"]) for q in lines]
-    answers = {q["_id"]: q["answer"] for q in lines if "answer" in q}
-    gains: dict[str, dict[str, float]] = defaultdict(dict)
-    with (folder / "qrels.tsv").open(encoding="utf-8") as file:
-        for query, document, gain in list(csv.reader(file, delimiter="\t"))[1:]:
-            gains[query][document] = float(gain)
-    return Collection(folder.name, language or AUTO, documents, queries, dict(gains), answers)
 
 
 class Ranker:
@@ -174,13 +143,6 @@ def main(arguments: Sequence[str]) -> int:
 def _print(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-def _lines(path: Path) -> Iterable[dict[str, str]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if line.strip():
-                yield json.loads(line)
 
 
 if __name__ == "__main__":

@@ -76,6 +76,7 @@ class Runtime:
     store: FileStore
     reconciler: Reconciler
     trusted: TrustedDocuments
+    retriever: Retriever
 
 
 @asynccontextmanager
@@ -96,7 +97,8 @@ async def running(
         changes = Changes()
         await stack.enter_async_context(changes.listening(database.engine))
         store = open_store(settings.files)
-        answerer = Answerer(database, AnswerLog(database, changes), Retriever(database, dense=dense), model)
+        retriever = Retriever(database, dense=dense)
+        answerer = Answerer(database, AnswerLog(database, changes), retriever, model)
         answers = RunningAnswers(database, changes, answerer)
         await stack.enter_async_context(answers.alive())
         if settings.workers:
@@ -145,6 +147,7 @@ async def running(
             store,
             Reconciler(database, changes, store, _ledger(dense)),
             TrustedDocuments(database),
+            retriever,
         )
 
 

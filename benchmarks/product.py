@@ -1,0 +1,129 @@
+"""Collections inside the product: documents that its ingestion has read, in its database, found by its retriever."""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from benchmarks.collection import Collection
+from kyrochat.accounts.viewer import NOWHERE, Viewer
+from kyrochat.app import Runtime, running
+from kyrochat.db.access import DatabaseAccess
+from kyrochat.db.embedded import EmbeddedPostgres
+from kyrochat.db.migrate import migrate
+from kyrochat.db.models import Bot
+from kyrochat.db.states import DocumentStatus
+from kyrochat.documents.intake import SameContent
+from kyrochat.retrieval.repository import chunk_count
+from kyrochat.retrieval.search_settings import SearchSettings
+from kyrochat.settings import Settings, Switch
+
+EMAIL = "evaluation@example.com"
+MAX_TITLE_CHARS = 300
+# Every document has a title in KyroChat. This one has no words, so it says as little as none.
+UNTITLED = "—"
+ADDED_AT_ONCE = 8
+WORKERS = 2
+LOOK_EVERY_S = 0.25
+# Documents may be cut into several passages, and each counts once: enough passages for a hundred documents.
+PASSAGES = 400
+DEEP = SearchSettings(top_k=PASSAGES)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A collection as a bot. Documents of the very same text are one in KyroChat: `ids` says which are its."""
+
+    bot: Bot
+    ids: Mapping[UUID, Sequence[str]]
+    passages: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rankings:
+    """What the questions found: documents best first, by query; and how long each search took."""
+
+    documents: dict[str, list[str]]
+    seconds: list[float]
+
+
+@asynccontextmanager
+async def product() -> AsyncGenerator[tuple[Runtime, Viewer], None]:
+    """Run KyroChat in a directory of its own, as `kyrochat serve` does, without the web server."""
+    async with AsyncExitStack() as stack:
+        place = stack.enter_context(tempfile.TemporaryDirectory(prefix="kyrochat-eval-"))
+        settings = Settings(
+            data_dir=Path(place),
+            workers=WORKERS,
+            rate_limits=Switch.OFF,
+            workspace_max_documents=0,
+            workspace_max_bytes=0,
+        )
+        # Nothing of it must survive, so no write waits for the disk.
+        server = await asyncio.to_thread(EmbeddedPostgres.start, settings.data_dir, durable=False)
+        stack.push_async_callback(asyncio.to_thread, server.stop)
+        await migrate(server.urls.owner)
+        runtime = await stack.enter_async_context(running(settings, DatabaseAccess(server.urls)))
+        await runtime.services.registration.register(EMAIL, "correct horse battery staple", NOWHERE)
+        [viewer] = await runtime.services.accounts.local_viewers(EMAIL)
+        yield runtime, viewer
+
+
+async def add(runtime: Runtime, viewer: Viewer, collection: Collection) -> Loaded:
+    """Make a bot of the collection's documents, and wait until all of them have been read."""
+    documents = runtime.services.documents
+    bot = await runtime.services.bots.create(viewer, None, {"name": collection.name})
+    ids: dict[UUID, list[str]] = {}
+    slots = asyncio.Semaphore(ADDED_AT_ONCE)
+
+    async def add_one(key: str, title: str, text: str) -> None:
+        async with slots:
+            try:
+                added = await documents.add_text(
+                    viewer,
+                    bot.id,
+                    title.strip()[:MAX_TITLE_CHARS] or UNTITLED,
+                    text if text.strip() else title or UNTITLED,
+                )
+                document_id = added.id
+            except SameContent as error:
+                if error.document_id is None:
+                    raise
+                document_id = error.document_id
+        ids.setdefault(document_id, []).append(key)
+
+    began_at = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for document in collection.documents:
+            group.create_task(add_one(*document))
+    state = await documents.ingestion(viewer, bot.id)
+    while not state.is_idle:
+        # Following every step of every document would take more time than the steps.
+        await asyncio.sleep(LOOK_EVERY_S)
+        state = await documents.ingestion(viewer, bot.id)
+    took_s = time.perf_counter() - began_at
+    assert set(state.counts) == {DocumentStatus.READY}, state.counts
+    async with runtime.database.begin(viewer.workspaces) as session:
+        passages = await chunk_count(session, bot.id)
+    return Loaded(bot, ids, passages, took_s)
+
+
+async def ask(
+    runtime: Runtime, loaded: Loaded, queries: Sequence[tuple[str, str]], settings: SearchSettings = DEEP
+) -> Rankings:
+    """Search for each question, one after the other."""
+    rankings = Rankings({}, [])
+    for key, text in queries:
+        began_at = time.perf_counter()
+        passages = (await runtime.retriever.retrieve(loaded.bot, text, settings)).passages
+        rankings.seconds.append(time.perf_counter() - began_at)
+        # A dictionary keeps the first place of each.
+        rankings.documents[key] = list(
+            dict.fromkeys(document for passage in passages for document in loaded.ids[passage.document_id])
+        )
+    return rankings

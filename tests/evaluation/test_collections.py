@@ -1,0 +1,132 @@
+"""The collections of `make eval`: read in the layouts that are about, and judged against their gates."""
+
+import gzip
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from benchmarks.chart import draw
+from benchmarks.collection import CONTAINED, contained, load
+from benchmarks.evaluation import Measures, Row, main, measure, table
+from benchmarks.gates import LEXICAL, Gate
+from benchmarks.product import Rankings
+
+CORPUS = [
+    {
+        "_id": "bread",
+        "title": "Bread",
+        "text": "The sourdough starter is fed every evening.\u2028Loaves take 45 minutes.",
+    },
+    {"_id": "harbour", "title": "", "text": "The speed limit in the basin is 3 knots."},
+    {"_id": "again", "text": "The speed limit in the basin is 3 knots."},
+    {"_id": "empty", "title": "Opening hours of the office", "text": ""},
+]
+QUERIES = [
+    {"_id": "1", "text": "How often is the starter fed?"},
+    {"_id": "2", "text": "How fast may I go in the basin?"},
+    {"_id": "3", "text": "Opening hours?"},
+    {"_id": "4", "text": "Nobody has judged this."},
+]
+QRELS = "query-id\tcorpus-id\tscore\n1\tbread\t2\n2\tharbour\t1\n2\tagain\t1\n3\tempty\t1\n4\tbread\t0\n"
+MEASURED = Measures(0.7, 0.8, 0.9, 0.6, 4.0)
+
+
+def written(folder: Path, qrels_name: str = "qrels.tsv", qrels: str = QRELS, *, packed: bool = False) -> Path:
+    folder.mkdir()
+    files = {
+        "corpus.jsonl": "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in CORPUS),
+        "queries.jsonl": "".join(json.dumps(row) + "\n" for row in QUERIES),
+        qrels_name: qrels,
+    }
+    for name, text in files.items():
+        path = folder / (f"{name}.gz" if packed else name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "qrels"),
+    [
+        ("qrels.tsv", QRELS),
+        ("qrels", QRELS.partition("\n")[2]),
+        ("qrels/test.tsv", QRELS),
+        ("qrels.txt", "1 0 bread 2\n2 0 harbour 1\n2 0 again 1\n3 0 empty 1\n4 0 bread 0\n"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_collections_are_read_in_the_layouts_that_are_about(
+    tmp_path: Path, name: str, qrels: str, packed: bool
+) -> None:
+    folder = written(tmp_path / "mine", name, qrels, packed=packed)
+
+    collection = load(f"{folder}:german")
+
+    assert (collection.name, collection.language) == ("mine", "german")
+    assert [document[:2] for document in collection.documents] == [
+        ("bread", "Bread"),
+        ("harbour", ""),
+        ("again", ""),
+        ("empty", "Opening hours of the office"),
+    ]
+    assert "evening.\u2028Loaves" in collection.documents[0][2]
+    assert collection.gains["2"] == {"harbour": 1.0, "again": 1.0}
+    assert [key for key, _ in collection.judged] == ["1", "2", "3"]
+
+
+def test_the_project_has_all_collections_that_have_a_gate() -> None:
+    assert {Path(path).name for path in contained()} == set(LEXICAL)
+    licences = (CONTAINED / "README.md").read_text("utf-8")
+    for path in contained():
+        assert Path(path).name.removeprefix("xquad") in licences
+        collection = load(path)
+        known = {document[0] for document in collection.documents}
+        assert len(collection.judged) == len(collection.queries)
+        assert all(known.issuperset(gains) for gains in collection.gains.values())
+
+
+def test_a_collection_goes_all_the_way_through_the_product(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, figures, picture = written(tmp_path / "mine"), tmp_path / "figures.json", tmp_path / "picture.svg"
+
+    code = main([str(folder), "--json", str(figures), "--plot", str(picture)])
+
+    [row] = json.loads(figures.read_text("utf-8"))
+    assert code == 0
+    assert (row["collection"], row["questions"], row["documents"], row["passages"]) == ("mine", 3, 4, 3)
+    # Two documents of the very same text are found as one, and both count.
+    assert [row["ours"][name] for name in ("ndcg_10", "recall_10", "recall_100", "mrr_10")] == [1.0, 1.0, 1.0, 1.0]
+    assert "no gate" in capsys.readouterr().out
+    assert "mine" in picture.read_text("utf-8")
+
+
+def test_measures_are_means_over_the_judged_questions(tmp_path: Path) -> None:
+    collection = load(str(written(tmp_path / "mine")))
+    found = {"1": ["bread"], "2": ["bread", "again"], "3": []}
+
+    measured = measure(collection, Rankings(found, [0.001, 0.002, 0.009]))
+
+    assert asdict(measured) == pytest.approx(
+        {
+            "ndcg_10": (1 + 0.3869 + 0) / 3,
+            "recall_10": (1 + 0.5 + 0) / 3,
+            "recall_100": (1 + 0.5 + 0) / 3,
+            "mrr_10": (1 + 0.5 + 0) / 3,
+            "median_ms": 2.0,
+        },
+        abs=1e-4,
+    )
+
+
+@pytest.mark.parametrize(
+    ("reached", "verdict"), [(0.6494, "BELOW"), (0.6496, "met"), (0.7, "stretch"), (0.9, "stretch")]
+)
+def test_a_row_says_which_gate_was_reached(tmp_path: Path, reached: float, verdict: str) -> None:
+    measured = replace(MEASURED, ndcg_10=reached)
+    row = Row("mine", 3, 4, 5, 1.0, measured, MEASURED, Gate(0.65, 0.7))
+
+    assert (row.verdict, row.is_below) == (verdict, verdict == "BELOW")
+    assert table([row]).row_count == 1
+    for suffix in ("svg", "png"):
+        draw([row], tmp_path / f"picture.{suffix}")
+        assert (tmp_path / f"picture.{suffix}").stat().st_size > 1000
