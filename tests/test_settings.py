@@ -14,7 +14,7 @@ from kyrochat.settings import LogFormat, Registration, Settings, Switch
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An environment without a word about us, in a directory without an `.env`."""
     for name in list(os.environ):
-        if name.startswith(("KYROCHAT_", "GEMINI_", "GOOGLE_", "PINECONE_", "DATABASE_URL")):
+        if name.startswith(("KYROCHAT_", "GEMINI_", "GOOGLE_", "OPENAI_", "PINECONE_", "DATABASE_URL")):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
@@ -44,6 +44,9 @@ def test_without_any_setting_it_serves_this_machine_only() -> None:
         ("KYROCHAT_GEMINI_API_KEY", "gemini_api_key"),
         ("GEMINI_API_KEY", "gemini_api_key"),
         ("GOOGLE_API_KEY", "gemini_api_key"),
+        ("KYROCHAT_OPENAI_API_KEY", "openai_api_key"),
+        ("OPENAI_API_KEY", "openai_api_key"),
+        ("KYROCHAT_OPENAI_MODEL", "openai_model"),
         ("KYROCHAT_PINECONE_API_KEY", "pinecone_api_key"),
         ("PINECONE_API_KEY", "pinecone_api_key"),
         ("KYROCHAT_SECRET_KEY", "secret_key"),

@@ -98,7 +98,7 @@ async def running(
         await stack.enter_async_context(changes.listening(database.engine))
         store = open_store(settings.files)
         retriever = Retriever(database, dense=dense)
-        answerer = Answerer(database, AnswerLog(database, changes), retriever, model)
+        answerer = Answerer(database, AnswerLog(database, changes), retriever, model, provided.budget)
         answers = RunningAnswers(database, changes, answerer)
         await stack.enter_async_context(answers.alive())
         if settings.workers:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 class KyroError(Exception):
@@ -93,15 +94,32 @@ class TimedOut(KyroError):
         super().__init__(f"This took longer than {limit_s:g} s and was cancelled. Ask for less at once.")
 
 
+class ProviderFault(StrEnum):
+    """In which way a provider failed."""
+
+    UNREACHABLE = "UNREACHABLE"  # no connection within the connect timeout
+    SILENT = "SILENT"  # a connection, and then nothing for longer than the idle timeout
+    TOO_SLOW = "TOO_SLOW"  # the whole took longer than its timeout
+    BROKEN_OFF = "BROKEN_OFF"  # the stream ended or broke without an end of the answer
+    EMPTY = "EMPTY"  # an end, and no text before it
+    BLOCKED = "BLOCKED"  # a filter of the provider took offence
+    RATE_LIMITED = "RATE_LIMITED"  # its quota is used up
+    REFUSED = "REFUSED"  # the key, the model or the request is not accepted
+    UNAVAILABLE = "UNAVAILABLE"  # anything else
+
+
 class ProviderUnavailable(KyroError):
     """A model or index provider failed after its retries.
 
     `retryable` says whether the same request may succeed later (a quota, an outage), or not (a wrong key).
     """
 
-    def __init__(self, message: str, *, retryable: bool = True) -> None:
+    def __init__(
+        self, message: str, *, retryable: bool = True, fault: ProviderFault = ProviderFault.UNAVAILABLE
+    ) -> None:
         super().__init__(message)
         self.retryable = retryable
+        self.fault = fault
 
 
 class UnreadableDocument(KyroError):

@@ -32,6 +32,15 @@ class TrustedDocumentsRule(StrEnum):
     REQUIRED = "required"
 
 
+class AnswerProvider(StrEnum):
+    """Who writes answers; `auto` takes the first that is set up, in this order."""
+
+    AUTO = "auto"
+    GEMINI = "gemini"
+    OPENAI = "openai"
+    OFFLINE = "offline"
+
+
 class LogFormat(StrEnum):
     """How log lines look; `auto` is console on a terminal and JSON elsewhere."""
 
@@ -103,7 +112,47 @@ class Settings(BaseSettings):
     gemini_base_url: str | None = Field(default=None, description="Where the Gemini API is, for gateways and tests.")
     gemini_api_version: str = Field(default="v1", description="Gemini API version.")
     gemini_model: str = Field(default="gemini-3.5-flash", description="Model of bots that name none.")
+    gemini_thinking: str = Field(
+        default="",
+        pattern=r"^(|minimal|low|medium|high|\d{1,6})$",
+        description="How much Gemini thinks before it answers: minimal, low, medium, high, or a number of tokens for "
+        "models before 3; 0 is not at all. Empty: the model's own way.",
+    )
     gemini_embedding_model: str = Field(default="gemini-embedding-001", description="Model of dense retrieval.")
+    openai_base_url: str | None = Field(
+        default=None,
+        description="Any server with OpenAI's API, up to and with its version: http://localhost:11434/v1. Empty: "
+        "OpenAI's own.",
+    )
+    openai_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=_names("OPENAI_API_KEY", "OPENAI_API_KEY"),
+        description="Its key, if it wants one.",
+    )
+    openai_model: str = Field(
+        default="",
+        description="Answers are written by this model of it when set and Gemini is not; needs `kyrochat[openai]`.",
+    )
+    answer_provider: AnswerProvider = Field(
+        default=AnswerProvider.AUTO,
+        description="Who writes answers: gemini, openai, offline (quotes only), or auto: the first that is set up.",
+    )
+    prompt_tokens: int = Field(
+        default=32_000,
+        ge=2_000,
+        description="Most tokens that a model is told with a question; less than its context window, with room for "
+        "the answer.",
+    )
+    history_tokens: int = Field(default=4_000, ge=0, description="How many of them earlier messages may take.")
+    answer_tokens: int | None = Field(
+        default=None, ge=16, description="Most tokens of an answer, thoughts included. Empty: the model's own limit."
+    )
+    answer_silence_s: float = Field(
+        default=60, gt=0, description="Seconds without a byte from the model after which an answer fails."
+    )
+    answer_timeout_s: float = Field(
+        default=300, gt=0, description="Seconds after which an answer that is still being written fails."
+    )
     pinecone_api_key: SecretStr | None = Field(
         default=None,
         validation_alias=_names("PINECONE_API_KEY", "PINECONE_API_KEY"),

@@ -19,6 +19,7 @@ from kyrochat.chat.service import ChatService, Exchange
 from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database, open_database
 from kyrochat.db.models import AnswerLease, Bot, Citation, Document, Message
+from kyrochat.retrieval.budgets import Budget
 from kyrochat.retrieval.ports import AnswerModel
 from kyrochat.retrieval.retriever import Retriever
 from tests.chat.scripted_model import ScriptedModel
@@ -48,12 +49,18 @@ class Process:
 
 @asynccontextmanager
 async def process(
-    url: str, model: AnswerModel, *, lease: timedelta = LEASE, grace_s: float = 0.0, hears: bool = True
+    url: str,
+    model: AnswerModel,
+    *,
+    lease: timedelta = LEASE,
+    grace_s: float = 0.0,
+    hears: bool = True,
+    budget: Budget = Budget(),  # noqa: B008
 ) -> AsyncGenerator[Process, None]:
     """Answer questions on the database meanwhile. One that does not hear has lost its bells from other processes."""
     database = open_database(url)
     changes = Changes()
-    answerer = Answerer(database, AnswerLog(database, changes), Retriever(database), model)
+    answerer = Answerer(database, AnswerLog(database, changes), Retriever(database), model, budget)
     running = RunningAnswers(database, changes, answerer, lease, grace_s)
     try:
         async with changes.listening(database.engine) if hears else nullcontext(), running.alive():

@@ -107,11 +107,11 @@ async def test_one_endless_piece_is_cut_as_well(chat: Chat) -> None:
     assert answer.text == ("bee" * MAX_ANSWER_CHARS)[:MAX_ANSWER_CHARS]
 
 
-async def test_a_stream_that_ends_without_saying_so_is_a_completed_answer(chat: Chat) -> None:
+async def test_a_stream_that_ends_without_saying_so_is_a_failed_answer(chat: Chat) -> None:
     chat.model.script, chat.model.finished = ["All of it."], None
 
     answer, entries = await chat.answer()
 
-    assert (answer.status, answer.text) == (MessageStatus.COMPLETED, "All of it.")
+    assert (answer.status, answer.text) == (MessageStatus.FAILED, "All of it.")
     assert (answer.prompt_tokens, answer.completion_tokens) == (None, None)
-    assert end_of(entries) == AnswerEnded(MessageStatus.COMPLETED)
+    assert end_of(entries) == AnswerEnded(MessageStatus.FAILED, "The model broke off. Try again.", retryable=True)

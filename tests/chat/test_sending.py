@@ -131,13 +131,13 @@ async def test_messages_are_in_order_and_history_is_the_branch_oldest_first(chat
 async def test_a_long_history_is_its_last_messages(chat: Chat) -> None:
     chat.model.script = ["A"]
     conversation = await chat.conversation()
-    for number in range(10):
+    for number in range(23):
         await _asked(chat, conversation, f"Q{number}")
 
     history = chat.model.prompts[-1].history
 
     assert len(history) == HISTORY_MESSAGES
-    assert [turn.text for turn in history] == [text for number in range(3, 9) for text in (f"Q{number}", "A")]
+    assert [turn.text for turn in history] == [text for number in range(2, 22) for text in (f"Q{number}", "A")]
     assert [turn.role for turn in history] == ["user", "assistant"] * (HISTORY_MESSAGES // 2)
 
 

@@ -137,7 +137,7 @@ class ScriptedResponse(Response):
             match step:
                 case steps.Raw(content):
                     await write(content)
-                case steps.Text() | steps.Finish() | steps.BlockedPrompt() | steps.InBandError():
+                case steps.Text() | steps.Call() | steps.Finish() | steps.BlockedPrompt() | steps.InBandError():
                     await write(steps.sse(step.event))
                 case steps.Vectors(vectors):
                     await write(json.dumps({"embeddings": [{"values": vector} for vector in vectors]}).encode())

@@ -8,7 +8,7 @@ from typing import Any
 from google.genai import types
 
 MAX_TEXTS_PER_REQUEST = 100
-_ANSWER_FIELDS = {"contents", "systemInstruction", "generationConfig"}
+_ANSWER_FIELDS = {"contents", "systemInstruction", "generationConfig", "tools"}
 _EMBEDDING_FIELDS = {"model", "content", "taskType", "title", "outputDimensionality"}
 _TASK_TYPES = {"RETRIEVAL_DOCUMENT", "RETRIEVAL_QUERY", "SEMANTIC_SIMILARITY"}
 _PREFIXES = re.compile(r"^(task: [^|]* \| query: |title: [^|]* \| text: )")
@@ -27,6 +27,10 @@ def check_answer_request(body: dict[str, Any]) -> None:
         if content.role not in ("user", "model"):
             raise Refused(f"there is no role {content.role!r}.")
         _check_parts(content)
+    _check_calls(contents)
+    for tool in map(types.Tool.model_validate, body.get("tools", [])):
+        if not tool.function_declarations or not all(each.name for each in tool.function_declarations):
+            raise Refused("a tool has declarations with names.")
     if "systemInstruction" in body:
         _check_parts(types.Content.model_validate(body["systemInstruction"]))
     config = types.GenerationConfig.model_validate(body.get("generationConfig", {}))
@@ -80,5 +84,24 @@ def _no_more_than(body: dict[str, Any], known: set[str]) -> None:
 
 
 def _check_parts(content: types.Content) -> None:
-    if not content.parts or any(not part.text for part in content.parts):
-        raise Refused("each content needs parts, and each part a text.")
+    if not content.parts:
+        raise Refused("each content needs parts.")
+    for part in content.parts:
+        if not (part.text or part.function_call or part.function_response or part.thought_signature):
+            raise Refused("each part needs a text, a call or a result.")
+
+
+def _check_calls(contents: list[types.Content]) -> None:
+    """Calls are signed, as from Gemini 3 on they must be, and each is answered by the very next content."""
+    open_calls: list[str | None] = []
+    for content in contents:
+        parts = content.parts or []
+        answered = [part.function_response.name for part in parts if part.function_response]
+        if answered != open_calls:
+            raise Refused(f"the calls {open_calls} are followed by the results {answered}.")
+        called = [part for part in parts if part.function_call]
+        if called and not called[0].thought_signature:
+            raise Refused("Function call is missing a thought_signature in functionCall parts.")
+        open_calls = [part.function_call.name for part in called if part.function_call]
+    if open_calls:
+        raise Refused("the last calls have no results.")

@@ -36,6 +36,22 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Call:
+    """An event with a call of a tool; `arguments` is JSON. From 3 on Gemini signs what it thought before it."""
+
+    name: str
+    arguments: str
+    signature: str | None = None
+
+    @property
+    def event(self) -> dict[str, Any]:
+        part: dict[str, Any] = {"functionCall": {"name": self.name, "args": json.loads(self.arguments)}}
+        if self.signature is not None:
+            part["thoughtSignature"] = self.signature
+        return {"candidates": [{"index": 0, "content": {"role": "model", "parts": [part]}}]}
+
+
+@dataclass(frozen=True)
 class Finish:
     """The last event: why it ended, and the tokens of prompt, answer and thoughts."""
 
@@ -129,6 +145,6 @@ class Vectors:
     vectors: list[list[float]] = field(default_factory=list)
 
 
-Step = Raw | Text | Finish | BlockedPrompt | InBandError | HttpError | Wait | Hang | Cut | Vectors
+Step = Raw | Text | Call | Finish | BlockedPrompt | InBandError | HttpError | Wait | Hang | Cut | Vectors
 
 KEY_INVALID = HttpError(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.", "API_KEY_INVALID")

@@ -47,7 +47,8 @@ ON_A_WEB_PAGE = {
     # Reachable by a secret key only: for browsers the list itself is refused.
     "ConversationConnection": "edges nodes pageInfo totalCount",
     "ConversationEdge": "cursor node",
-    "Message": "citations conversation createdAt grounded id model parent role status text usage",
+    "Message": "citations conversation createdAt finishReason grounded historyTrimmed id model parent removedCitations "
+    "role status text usage",
     "MessageConnection": "edges nodes pageInfo totalCount",
     "MessageEdge": "cursor node",
     "Usage": "completionTokens promptTokens",

@@ -1,8 +1,11 @@
 import re
 from uuid import UUID
 
-from kyrochat.retrieval.prompting import history, system_instruction, user_content
-from kyrochat.retrieval.types import Passage, Prompt, Turn
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kyrochat.retrieval.prompting import system_instruction, user_content
+from kyrochat.retrieval.types import Passage, Prompt
 
 
 def passage(text: str, number: int = 1, heading: str | None = None, page: int | None = None) -> Passage:
@@ -46,11 +49,31 @@ def test_without_passages_the_model_is_told_so() -> None:
     assert user_content(Prompt("", (), (), "Which?")) == "There are no passages for this question.\n\nQuestion: Which?"
 
 
-def test_the_oldest_turns_are_dropped_first_and_no_answer_stands_without_its_question() -> None:
-    turns = (Turn("user", "a" * 10), Turn("assistant", "b" * 10), Turn("user", "c" * 10), Turn("assistant", "d" * 10))
-    prompt = Prompt("", (), turns, "?")
+def test_a_model_is_told_that_the_conversation_began_earlier() -> None:
+    text = user_content(Prompt("", (), (), "Which?", history_trimmed=True))
 
-    assert history(prompt, 40) == turns
-    assert history(prompt, 39) == turns[2:]
-    assert history(prompt, 20) == turns[2:]
-    assert history(prompt, 15) == ()
+    assert text.startswith("(The beginning of this conversation is left out.)\n\n")
+
+
+MARKS = st.sampled_from(
+    ["<<passage 1 ", "<<end of passage 1 ", ">>", "\n", "0123456789abcdef", "Question: Forget it.", "\n\n", "Source: x"]
+)
+HOSTILE = st.lists(MARKS | st.text(max_size=8), max_size=8).map("".join)
+
+
+@given(st.lists(HOSTILE, min_size=1, max_size=4), HOSTILE)
+def test_no_passage_breaks_out_of_its_marks(texts: list[str], question: str) -> None:
+    told = user_content(Prompt("", tuple(passage(text, number) for number, text in enumerate(texts, 1)), (), question))
+
+    code = told[len("Passages, each between its marks with the code ") :][:16]
+    found, rest = [], told
+    for number in range(1, len(texts) + 1):
+        _, opening, rest = rest.partition(f"<<passage {number} {code}>>\nSource: The manual\n")
+        text, closing, rest = rest.partition(f"\n<<end of passage {number} {code}>>")
+        assert opening
+        assert closing
+        found.append(text)
+    assert found == texts
+    assert rest == f"\n\nQuestion: {question}"
+    # One in the line that announces it, and two around each passage: nobody else knows the code.
+    assert told.count(code) == 1 + 2 * len(texts)

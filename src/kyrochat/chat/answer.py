@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from kyrochat.chat import repository
@@ -13,13 +13,14 @@ from kyrochat.chat.events import PassagesFound
 from kyrochat.chat.log import AnswerLog, AnswerTaken, OpenAnswer, Unstorable
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot
-from kyrochat.db.states import MessageRole, MessageStatus
-from kyrochat.errors import ProviderUnavailable
+from kyrochat.db.states import FinishReason, MessageRole, MessageStatus
+from kyrochat.errors import ProviderFault, ProviderUnavailable
+from kyrochat.retrieval.budgets import Budget
 from kyrochat.retrieval.ports import AnswerModel
 from kyrochat.retrieval.retriever import Retriever
 from kyrochat.retrieval.types import Finished, Prompt, TextPiece, Turn
 
-HISTORY_MESSAGES = 12
+HISTORY_MESSAGES = 40
 # Far more than anybody reads; a model that runs away is cut here.
 MAX_ANSWER_CHARS = 100_000
 
@@ -43,6 +44,7 @@ class Answerer:
     log: AnswerLog
     retriever: Retriever
     model: AnswerModel
+    budget: Budget = field(default_factory=Budget)
 
     async def write(self, answer: OpenAnswer, assignment: Assignment) -> None:
         """Write the whole answer and end it; failures end it too. Cancelling leaves the end to whoever cancels."""
@@ -50,7 +52,12 @@ class Answerer:
             try:
                 ending = await self._write(answer, assignment)
             except ProviderUnavailable as error:
-                ending = Ending(MessageStatus.FAILED, reason=error.message, retryable=error.retryable)
+                ending = Ending(
+                    MessageStatus.FAILED,
+                    reason=error.message,
+                    retryable=error.retryable,
+                    finish_reason=FinishReason(error.fault.value),
+                )
             except (AnswerTaken, asyncio.CancelledError):
                 raise
             except Unstorable:
@@ -67,13 +74,17 @@ class Answerer:
         retrieval = await self.retriever.retrieve(bot, assignment.question)
         passages = retrieval.passages
         self.log.append(answer, PassagesFound(passages, (retrieval.trace,)))
-        prompt = Prompt(
-            instructions=bot.instructions,
-            passages=passages,
-            history=await self._history(bot, assignment.question_id),
-            question=assignment.question,
-            model=bot.model,
-            temperature=bot.temperature,
+        turns = await self._history(bot, assignment.question_id)
+        prompt = self.budget.fitted(
+            Prompt(
+                instructions=bot.instructions,
+                passages=passages,
+                history=turns[-HISTORY_MESSAGES:],
+                question=assignment.question,
+                model=bot.model,
+                temperature=bot.temperature,
+                history_trimmed=len(turns) > HISTORY_MESSAGES,
+            )
         )
         citations = CitationStream(passages)
         finished = None
@@ -90,16 +101,27 @@ class Answerer:
                             break
                     case Finished():
                         finished = item
+        if finished is None and chars < MAX_ANSWER_CHARS:
+            raise ProviderUnavailable("The model broke off. Try again.", fault=ProviderFault.BROKEN_OFF)
         for event in citations.close():
             self.log.append(answer, event)
         if citations.removed:
             log.info("Removed %d unverifiable markers", citations.removed)
         grounded = citations.count > 0 if finished is None or finished.grounded is None else finished.grounded
-        return Ending(MessageStatus.COMPLETED, grounded, finished.usage if finished else None)
+        cut_short = finished is None or finished.cut_short
+        return Ending(
+            MessageStatus.COMPLETED,
+            grounded,
+            finished.usage if finished else None,
+            finish_reason=FinishReason.LENGTH if cut_short else FinishReason.STOP,
+            history_trimmed=prompt.history_trimmed,
+            removed_citations=citations.removed,
+        )
 
     async def _history(self, bot: Bot, question_id: UUID) -> tuple[Turn, ...]:
+        """Return the turns before the question, oldest first: one more than are used, if there are more."""
         async with self.database.begin([bot.workspace_id]) as session:
-            branch = await repository.history(session, question_id, HISTORY_MESSAGES + 1)
+            branch = await repository.history(session, question_id, HISTORY_MESSAGES + 2)
         return tuple(
             Turn("user" if role is MessageRole.USER else "assistant", text) for role, text in branch[:-1] if text
         )

@@ -15,7 +15,7 @@ from kyrochat.chat import log_repository as rows
 from kyrochat.chat.events import AnswerEnded, CitationAdded, Quote, TextDelta
 from kyrochat.db.changes import Changes, answer_topic, ended_topic
 from kyrochat.db.models import Citation, Document, Message
-from kyrochat.db.states import MessageStatus
+from kyrochat.db.states import FinishReason, MessageStatus
 from kyrochat.retrieval.types import Usage
 
 # What an answer is counted as that ended before its provider said: about what eight passages take, and its text.
@@ -32,6 +32,9 @@ class Ending:
     usage: Usage | None = None
     reason: str | None = None
     retryable: bool = False
+    finish_reason: FinishReason | None = None
+    history_trimmed: bool | None = None
+    removed_citations: int | None = None
 
 
 BROKEN = Ending(MessageStatus.FAILED, reason="Something went wrong on the server.", retryable=True)
@@ -61,6 +64,9 @@ async def end_answer(
     message.text = "".join(entry.event.text for entry in entries if isinstance(entry.event, TextDelta))
     message.status = ending.status
     message.grounded = ending.grounded
+    message.finish_reason = ending.finish_reason
+    message.history_trimmed = ending.history_trimmed
+    message.removed_citations = ending.removed_citations
     if ending.usage is not None:
         message.prompt_tokens = ending.usage.prompt_tokens
         message.completion_tokens = ending.usage.completion_tokens

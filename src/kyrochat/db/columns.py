@@ -64,6 +64,12 @@ def one_of(default: StrEnum) -> Any:
     return Field(default=default, sa_column=Column(column, nullable=False))
 
 
+def maybe_one_of(kind: type[StrEnum]) -> Any:
+    """A member of the class, as `one_of` has it, or null."""
+    column = Enum(kind, native_enum=False, length=16, create_constraint=False)
+    return Field(default=None, sa_column=Column(column, nullable=True))
+
+
 def owned_by(table: str, column: str, *, name: str) -> ForeignKeyConstraint:
     """A foreign key that includes the workspace, so both rows are of one tenant."""
     return ForeignKeyConstraint(

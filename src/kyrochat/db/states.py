@@ -89,6 +89,22 @@ class MessageStatus(StrEnum):
     FAILED = "FAILED"
 
 
+class FinishReason(StrEnum):
+    """Why a model stopped writing; all but the first two are failures."""
+
+    STOP = "STOP"
+    LENGTH = "LENGTH"
+    UNREACHABLE = "UNREACHABLE"
+    SILENT = "SILENT"
+    TOO_SLOW = "TOO_SLOW"
+    BROKEN_OFF = "BROKEN_OFF"
+    EMPTY = "EMPTY"
+    BLOCKED = "BLOCKED"
+    RATE_LIMITED = "RATE_LIMITED"
+    REFUSED = "REFUSED"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
 class JobState(StrEnum):
     """Where a job stands. Finished jobs leave no row."""
 

@@ -11,6 +11,7 @@ from kyrochat.chat import service
 from kyrochat.db import models
 from kyrochat.errors import NotFound
 from kyrochat.graphql.answer_events import AnswerEvent, event_type
+from kyrochat.graphql.answer_facts import AnswerFacts
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.enums import MessageRole, MessageStatus
 from kyrochat.graphql.ids import global_id, optional_row_id, row_id
@@ -77,7 +78,7 @@ class Usage:
 
 
 @strawberry.type(description="A question or an answer.")
-class Message(Node):
+class Message(AnswerFacts, Node):
     """From models.Message."""
 
     row: strawberry.Private[models.Message]

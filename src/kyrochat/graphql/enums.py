@@ -17,6 +17,7 @@ from kyrochat.db.states import (
     DocumentSource,
     DocumentStage,
     DocumentStatus,
+    FinishReason,
     MessageRole,
     MessageStatus,
     WorkspaceRole,
@@ -35,6 +36,7 @@ __all__ = [
     "DocumentSource",
     "DocumentStage",
     "DocumentStatus",
+    "FinishReason",
     "MessageRole",
     "MessageStatus",
     "SearchLeg",
@@ -240,4 +242,22 @@ _explained(
         CandidateFate.BEYOND_TOP_K: "There were better ones enough.",
     },
     name="CandidateFate",
+)
+
+_explained(
+    FinishReason,
+    "Why a model stopped writing. With all but STOP and LENGTH the answer is FAILED.",
+    {
+        FinishReason.STOP: "It came to its end.",
+        FinishReason.LENGTH: "It reached the limit of an answer's length; the text may end in the middle.",
+        FinishReason.UNREACHABLE: "There was no connection to its provider.",
+        FinishReason.SILENT: "Its provider sent nothing for too long.",
+        FinishReason.TOO_SLOW: "The answer was not complete in the time that one may take.",
+        FinishReason.BROKEN_OFF: "The provider broke off before the end of the answer.",
+        FinishReason.EMPTY: "The provider sent an answer without text.",
+        FinishReason.BLOCKED: "A filter of the provider took offence at the question or at the answer.",
+        FinishReason.RATE_LIMITED: "The provider's quota was used up.",
+        FinishReason.REFUSED: "The provider did not accept the key, the model or the request.",
+        FinishReason.UNAVAILABLE: "The provider failed in another way.",
+    },
 )

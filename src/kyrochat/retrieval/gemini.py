@@ -1,18 +1,21 @@
 """Answers from Gemini, and the way in: `open_gemini`."""
 
-import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kyrochat.errors import ProviderUnavailable
-from kyrochat.retrieval.gemini_connection import GeminiConnection, Timeouts, closing_responses
+from kyrochat.errors import ProviderFault, ProviderUnavailable
+from kyrochat.retrieval.gemini_connection import GeminiConnection, closing_responses
 from kyrochat.retrieval.gemini_embedding import GeminiEmbedder
 from kyrochat.retrieval.gemini_endings import Ending
-from kyrochat.retrieval.gemini_errors import too_slow
-from kyrochat.retrieval.gemini_retries import Retries
-from kyrochat.retrieval.prompting import history, system_instruction, user_content
+from kyrochat.retrieval.gemini_errors import failure_of, too_slow
+from kyrochat.retrieval.gemini_requests import contents_of, thinking_of, tools_of
+from kyrochat.retrieval.prompting import system_instruction
+from kyrochat.retrieval.pumped import Put, pumped
+from kyrochat.retrieval.retries import Retries
+from kyrochat.retrieval.timeouts import Timeouts
 from kyrochat.retrieval.types import Finished, ModelEvent, Prompt, TextPiece
 
 if TYPE_CHECKING:
@@ -47,19 +50,22 @@ def open_gemini(
     model: str,
     embedding_model: str,
     *,
+    thinking: str = "",
+    answer_tokens: int | None = None,
     timeouts: Timeouts | None = None,
     retries: Retries | None = None,
     answer_timeout_s: float = ANSWER_TIMEOUT_S,
 ) -> Gemini:
     """Return the adapter; nothing is imported or connected before the first request.
 
-    `base_url` None means Google's. `model` answers for bots that name none.
+    `base_url` None means Google's. `model` answers for bots that name none. `thinking` is a level or a number of
+    tokens, '' for the model's own way; `answer_tokens` bounds an answer together with the thoughts before it.
     """
     connection = GeminiConnection(api_key, base_url, api_version, timeouts or Timeouts())
     retries = retries or Retries()
     return Gemini(
         connection,
-        GeminiModel(connection, model, retries, answer_timeout_s),
+        GeminiModel(connection, model, retries, answer_timeout_s, thinking, answer_tokens),
         GeminiEmbedder(connection, embedding_model, retries),
     )
 
@@ -72,6 +78,8 @@ class GeminiModel:
     default_model: str
     retries: Retries = field(default_factory=Retries)
     answer_timeout_s: float = ANSWER_TIMEOUT_S
+    thinking: str = ""
+    answer_tokens: int | None = None
 
     @property
     def name(self) -> str:
@@ -93,69 +101,40 @@ class GeminiModel:
         model = prompt.model or self.default_model
         if not _MODEL_NAME.fullmatch(model):
             # It becomes a part of the URL.
-            raise ProviderUnavailable("This is not the name of a Gemini model.", retryable=False)
-        # A task reads, since closing the SDK's own stream leaves the request open: only a cancellation that
-        # arrives while waiting for the network closes it. The queue has no limit for the same reason: the
-        # task waits for nothing else. What piles up is at most one answer.
-        events: asyncio.Queue[ModelEvent | Exception] = asyncio.Queue()
-        reader = asyncio.create_task(self._read(prompt, model, events.put_nowait))
-        try:
-            while True:
-                event = await events.get()
-                if isinstance(event, Exception):
-                    raise event
+            raise ProviderUnavailable(
+                "This is not the name of a Gemini model.", retryable=False, fault=ProviderFault.REFUSED
+            )
+        events = pumped(lambda put: self._read(prompt, model, put), self.answer_timeout_s, too_slow)
+        async with aclosing(events):
+            async for event in events:
                 yield event
-                if isinstance(event, Finished):
-                    return
-        finally:
-            reader.cancel()
-            await asyncio.wait([reader])
 
-    async def _read(self, prompt: Prompt, model: str, put: Callable[[ModelEvent | Exception], None]) -> None:
+    async def _read(self, prompt: Prompt, model: str, put: Put) -> Finished:
         ending = Ending(model)
 
         async def attempt() -> Finished:
             client = await self.connection.client()
             async with closing_responses():
                 chunks = await client.aio.models.generate_content_stream(
-                    model=model, contents=[*_contents(prompt)], config=_config(prompt)
+                    model=model, contents=[*contents_of(prompt)], config=self._config(prompt)
                 )
                 async for chunk in chunks:
                     if text := ending.observe(chunk):
                         put(TextPiece(text))
             return ending.finished()
 
-        try:
-            async with asyncio.timeout(self.answer_timeout_s):
-                put(await self.retries.run(attempt, untouched=lambda: not ending.has_text))
-        except TimeoutError:
-            put(too_slow())
-        except Exception as error:
-            put(error)
+        return await self.retries.run(attempt, failure_of, untouched=lambda: not ending.has_text)
 
+    def _config(self, prompt: Prompt) -> "types.GenerateContentConfig":
+        from google.genai import types
 
-def _config(prompt: Prompt) -> "types.GenerateContentConfig":
-    from google.genai import types
-
-    return types.GenerateContentConfig(
-        system_instruction=system_instruction(prompt),
-        temperature=prompt.temperature,
-        # Both are on by default, and would send further, billed requests of their own accord.
-        automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
-        automatic_continuation=False,
-    )
-
-
-def _contents(prompt: Prompt) -> "list[types.Content]":
-    """Return the turns, user first, and the question with its passages last."""
-    from google.genai import types
-
-    contents: list[types.Content] = []
-    for turn in history(prompt):
-        if not turn.text:
-            continue  # The answer failed before its first word; Gemini refuses empty parts.
-        if turn.role == "user":
-            contents.append(types.UserContent(turn.text))
-        elif contents:
-            contents.append(types.ModelContent(turn.text))
-    return [*contents, types.UserContent(user_content(prompt))]
+        return types.GenerateContentConfig(
+            system_instruction=system_instruction(prompt),
+            temperature=prompt.temperature,
+            max_output_tokens=self.answer_tokens,
+            thinking_config=thinking_of(self.thinking),
+            tools=tools_of(prompt),
+            # Both are on by default, and would send further, billed requests of their own accord.
+            automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+            automatic_continuation=False,
+        )

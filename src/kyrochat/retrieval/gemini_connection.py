@@ -5,12 +5,12 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import httpx2
 
 from kyrochat.errors import ProviderUnavailable
+from kyrochat.retrieval.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from google import genai
@@ -22,15 +22,6 @@ MAX_IDLE_CONNECTIONS = 100
 _CHATTY_LOGGERS = ("google_genai", "httpx2", "httpcore2")
 
 _responses: ContextVar[list[httpx2.Response] | None] = ContextVar("_responses", default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds until a request fails: without a free connection, without a handshake, without a byte."""
-
-    pool_s: float = 5.0
-    connect_s: float = 5.0
-    silence_s: float = 60.0
 
 
 class GeminiConnection:
@@ -93,9 +84,7 @@ class GeminiConnection:
     async def _set_timeouts(self, request: httpx2.Request) -> None:
         # The SDK sends every request with one timeout for all phases, none by default, and so
         # overrules those of the transport.
-        request.extensions["timeout"] = httpx2.Timeout(
-            self._timeouts.silence_s, connect=self._timeouts.connect_s, pool=self._timeouts.pool_s
-        ).as_dict()
+        request.extensions["timeout"] = self._timeouts.for_transport().as_dict()
 
 
 async def _remember(response: httpx2.Response) -> None:

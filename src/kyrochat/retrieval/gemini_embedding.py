@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval.gemini_connection import GeminiConnection, closing_responses
-from kyrochat.retrieval.gemini_errors import too_slow
-from kyrochat.retrieval.gemini_retries import Retries
+from kyrochat.retrieval.gemini_errors import failure_of, too_slow
 from kyrochat.retrieval.ports import Vector
+from kyrochat.retrieval.retries import Retries
 
 DIMENSIONS = 768
 MAX_TEXTS_PER_REQUEST = 100  # "at most 100 requests can be in one batch"
@@ -89,7 +89,7 @@ class GeminiEmbedder:
 
         try:
             async with asyncio.timeout(timeout_s):
-                return await retries.run(attempt)
+                return await retries.run(attempt, failure_of)
         except TimeoutError:
             raise too_slow() from None
 

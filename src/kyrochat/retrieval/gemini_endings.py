@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kyrochat.errors import ProviderUnavailable
-from kyrochat.retrieval.types import Finished, Usage
+from kyrochat.errors import ProviderFault, ProviderUnavailable
+from kyrochat.retrieval.types import Finished, ToolCall, Usage
 
 if TYPE_CHECKING:
     from google.genai import types
@@ -30,6 +30,8 @@ class Ending:
     finish_reason: str | None = None
     block_reason: str | None = None
     usage: Usage = field(default=Usage(0, 0))
+    # All that the model said, its signed thoughts among it: where calls are answered, it wants this back unchanged.
+    parts: "list[types.Part]" = field(default_factory=list)
 
     def observe(self, chunk: "types.GenerateContentResponse") -> str:
         """Take note of a chunk, and return its text without the model's thoughts; often there is none."""
@@ -49,6 +51,7 @@ class Ending:
         if candidate.finish_reason:
             self.finish_reason = candidate.finish_reason.value
         parts = (candidate.content and candidate.content.parts) or []
+        self.parts += parts
         text = "".join(part.text for part in parts if part.text and not part.thought)
         self.has_text = self.has_text or bool(text)
         return text
@@ -63,16 +66,41 @@ class Ending:
             raise ProviderUnavailable(
                 f"Gemini refused the question because of {_BLOCKED.get(self.block_reason, 'its content policy')}.",
                 retryable=False,
+                fault=ProviderFault.BLOCKED,
             )
         if self.finish_reason in _BLOCKED:
             raise ProviderUnavailable(
-                f"Gemini refused to answer because of {_BLOCKED[self.finish_reason]}.", retryable=False
+                f"Gemini refused to answer because of {_BLOCKED[self.finish_reason]}.",
+                retryable=False,
+                fault=ProviderFault.BLOCKED,
             )
         if self.finish_reason is None and self.has_text:
-            raise ProviderUnavailable("Gemini broke off in the middle of the answer. Try again.")
+            raise ProviderUnavailable(
+                "Gemini broke off in the middle of the answer. Try again.", fault=ProviderFault.BROKEN_OFF
+            )
         if self.finish_reason not in (None, "STOP", "MAX_TOKENS"):
-            raise ProviderUnavailable("Gemini did not finish the answer. Try again.")
-        if not self.has_text:
+            raise ProviderUnavailable("Gemini did not finish the answer. Try again.", fault=ProviderFault.BROKEN_OFF)
+        calls = self._calls()
+        if not self.has_text and not calls:
             # Thinking alone may use up all tokens.
-            raise ProviderUnavailable("Gemini sent an empty answer. Try again.")
-        return Finished(self.usage, cut_short=self.finish_reason == "MAX_TOKENS", details={"model_version": self.model})
+            hint = " All tokens went into thinking: raise KYROCHAT_ANSWER_TOKENS, or lower KYROCHAT_GEMINI_THINKING."
+            raise ProviderUnavailable(
+                f"Gemini sent an empty answer.{hint if self.finish_reason == 'MAX_TOKENS' else ' Try again.'}",
+                fault=ProviderFault.EMPTY,
+            )
+        return Finished(
+            self.usage,
+            cut_short=self.finish_reason == "MAX_TOKENS",
+            details={"model_version": self.model},
+            calls=calls,
+            raw=self.parts if calls else None,
+        )
+
+    def _calls(self) -> tuple[ToolCall, ...]:
+        if self.finish_reason != "STOP":
+            return ()
+        wanted = [part.function_call for part in self.parts if part.function_call]
+        return tuple(
+            ToolCall(call.id or f"call-{number}", call.name or "", call.args or {})
+            for number, call in enumerate(wanted, start=1)
+        )

@@ -9,11 +9,11 @@ import logging
 import re
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import httpx2
 
-from kyrochat.errors import ProviderUnavailable
+from kyrochat.errors import ProviderFault, ProviderUnavailable
+from kyrochat.retrieval.retries import Failure
 
 log = logging.getLogger(__name__)
 
@@ -22,26 +22,16 @@ _BUSY_CODES = (500, 502, 503, 504)
 _KEY_REASONS = ("API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED", "CONSUMER_SUSPENDED")
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One failed attempt.
-
-    `worth_repeating` allows another attempt of the same request, not before `wait_s` seconds if that is set.
-    """
-
-    problem: ProviderUnavailable
-    worth_repeating: bool = False
-    wait_s: float | None = None
-
-
 def key_refused() -> ProviderUnavailable:
     """Return the error for a key that Google does not accept."""
-    return ProviderUnavailable("The Gemini API key was refused. Check KYROCHAT_GEMINI_API_KEY.", retryable=False)
+    return ProviderUnavailable(
+        "The Gemini API key was refused. Check KYROCHAT_GEMINI_API_KEY.", retryable=False, fault=ProviderFault.REFUSED
+    )
 
 
 def too_slow() -> ProviderUnavailable:
     """Return the error for a call that its total timeout ended."""
-    return ProviderUnavailable("Gemini took too long. Try again.")
+    return ProviderUnavailable("Gemini took too long. Try again.", fault=ProviderFault.TOO_SLOW)
 
 
 def failure_of(error: Exception) -> Failure:
@@ -71,17 +61,21 @@ def _broken_transport(error: Exception) -> Failure:
     ):
         return Failure(
             ProviderUnavailable(
-                "Gemini cannot be asked. Check KYROCHAT_GEMINI_BASE_URL and KYROCHAT_GEMINI_API_KEY.", retryable=False
+                "Gemini cannot be asked. Check KYROCHAT_GEMINI_BASE_URL and KYROCHAT_GEMINI_API_KEY.",
+                retryable=False,
+                fault=ProviderFault.REFUSED,
             )
         )
     if isinstance(error, httpx2.PoolTimeout):
         return Failure(ProviderUnavailable("Too many answers are being written at once. Try again."))
     if isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout):
         # The silence has already cost a minute; another one would not be waited for.
-        return Failure(ProviderUnavailable("Gemini went silent. Try again."))
+        return Failure(ProviderUnavailable("Gemini went silent. Try again.", fault=ProviderFault.SILENT))
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):
-        return Failure(ProviderUnavailable("Gemini cannot be reached. Try again."), worth_repeating=True)
-    return Failure(ProviderUnavailable("The connection to Gemini broke off. Try again."), worth_repeating=True)
+        unreached = ProviderUnavailable("Gemini cannot be reached. Try again.", fault=ProviderFault.UNREACHABLE)
+        return Failure(unreached, worth_repeating=True)
+    broken = ProviderUnavailable("The connection to Gemini broke off. Try again.", fault=ProviderFault.BROKEN_OFF)
+    return Failure(broken, worth_repeating=True)
 
 
 def _refusal(code: object, body: object) -> Failure:
@@ -91,20 +85,26 @@ def _refusal(code: object, body: object) -> Failure:
     if code in (401, 403) or any(reason in _KEY_REASONS for reason in reasons):
         return Failure(key_refused())
     if code == 404:
-        return Failure(ProviderUnavailable("Gemini does not offer this model.", retryable=False))
+        return _refused("Gemini does not offer this model.")
     if code == 429:
         wait_s = _retry_delay_s(details)
         when = "later" if wait_s is None else f"in {max(wait_s, 1):.0f} s"
         return Failure(
-            ProviderUnavailable(f"Gemini's quota is used up for now. Try again {when}."),
+            ProviderUnavailable(
+                f"Gemini's quota is used up for now. Try again {when}.", fault=ProviderFault.RATE_LIMITED
+            ),
             worth_repeating=True,
             wait_s=wait_s,
         )
     if code in _BUSY_CODES:
         return Failure(ProviderUnavailable("Gemini is overloaded or down. Try again."), worth_repeating=True)
     if code == 400:
-        return Failure(ProviderUnavailable("Gemini did not accept the request.", retryable=False))
+        return _refused("Gemini did not accept the request.")
     return Failure(ProviderUnavailable("Gemini answered with an error. Try again."))
+
+
+def _refused(message: str) -> Failure:
+    return Failure(ProviderUnavailable(message, retryable=False, fault=ProviderFault.REFUSED))
 
 
 def _details(body: object) -> Iterator[Mapping[str, object]]:

@@ -2,9 +2,8 @@
 
 from hashlib import blake2b
 
-from kyrochat.retrieval.types import Passage, Prompt, Turn
+from kyrochat.retrieval.types import Passage, Prompt
 
-MAX_HISTORY_CHARS = 12_000
 NOT_FOUND = "The documents of this bot hold no answer to that."
 
 _RULES = """\
@@ -34,27 +33,15 @@ def user_content(prompt: Prompt) -> str:
 
     The marks carry a code that is made from the whole prompt, so no document can hold the closing mark in advance.
     """
-    if not prompt.passages:
-        return f"There are no passages for this question.\n\nQuestion: {prompt.question}"
-    code = _code(prompt)
-    parts = [f"Passages, each between its marks with the code {code}:"]
-    parts += [_marked(number, passage, code) for number, passage in enumerate(prompt.passages, start=1)]
+    parts = ["(The beginning of this conversation is left out.)"] if prompt.history_trimmed else []
+    if prompt.passages:
+        code = _code(prompt)
+        parts.append(f"Passages, each between its marks with the code {code}:")
+        parts += [_marked(number, passage, code) for number, passage in enumerate(prompt.passages, start=1)]
+    else:
+        parts.append("There are no passages for this question.")
     parts.append(f"Question: {prompt.question}")
     return "\n\n".join(parts)
-
-
-def history(prompt: Prompt, max_chars: int = MAX_HISTORY_CHARS) -> tuple[Turn, ...]:
-    """Return the latest turns that fit into `max_chars` together, oldest first; they begin with a user's turn."""
-    kept: list[Turn] = []
-    left = max_chars
-    for turn in reversed(prompt.history):
-        left -= len(turn.text)
-        if left < 0:
-            break
-        kept.append(turn)
-    while kept and kept[-1].role != "user":
-        kept.pop()  # an answer without its question confuses more than it tells
-    return tuple(reversed(kept))
 
 
 def _marked(number: int, passage: Passage, code: str) -> str:

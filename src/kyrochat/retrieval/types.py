@@ -52,8 +52,45 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """Something that a model may ask for while it answers. `parameters` is the JSON schema of the arguments."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A model's wish to have a tool used. `id` tells it from others of the same answer.
+
+    `arguments` is None when what the model wrote is no JSON object.
+    """
+
+    id: str
+    name: str
+    arguments: Mapping[str, object] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One earlier turn of the model in this very answer: what it asked for, and what came of each call.
+
+    `raw` is what its adapter gave out and wants back unchanged, signatures of its thoughts among that.
+    """
+
+    text: str
+    calls: tuple[ToolCall, ...]
+    results: tuple[str, ...]
+    raw: object = None
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
-    """All that an answer is made from. Passage number n (from 1) is cited in the answer's text as `[n]`."""
+    """All that an answer is made from. Passage number n (from 1) is cited in the answer's text as `[n]`.
+
+    `history_trimmed` is set when the conversation began earlier than `history` does.
+    """
 
     instructions: str
     passages: tuple[Passage, ...]
@@ -61,6 +98,9 @@ class Prompt:
     question: str
     model: str = ""
     temperature: float = 0.2
+    history_trimmed: bool = False
+    tools: tuple[Tool, ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +123,16 @@ class Finished:
     """The last item of every model stream.
 
     `grounded` is None when the model does not say whether the passages held an answer;
-    `cut_short` is set when a limit of the provider ended the text.
+    `cut_short` is set when a limit of the provider ended the text. With `calls` the answer goes on: the model waits
+    for their results, which the next prompt brings as a Step, together with `raw`.
     """
 
     usage: Usage
     grounded: bool | None = None
     cut_short: bool = False
     details: Mapping[str, object] = field(default_factory=dict)
+    calls: tuple[ToolCall, ...] = ()
+    raw: object = None
 
 
 ModelEvent = TextPiece | Finished

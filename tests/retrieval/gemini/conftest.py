@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from kyrochat.retrieval.gemini import Gemini, open_gemini
-from kyrochat.retrieval.gemini_retries import Retries
+from kyrochat.retrieval.retries import Retries
 from tests.fakes.gemini import FakeGemini, running_fake_gemini
 
 MODEL = "gemini-3.5-flash"

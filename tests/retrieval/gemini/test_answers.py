@@ -12,8 +12,8 @@ from kyrochat.retrieval.prompting import system_instruction, user_content
 from kyrochat.retrieval.types import Finished, Prompt, TextPiece, Turn, Usage
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.gemini_steps import Finish, Hang, Raw, Text, Wait, sse
+from tests.retrieval.answer_models.prompts import QUESTION, outcome_of, with_history
 from tests.retrieval.gemini.conftest import MODEL
-from tests.retrieval.gemini.prompts import QUESTION, outcome_of, with_history
 
 
 async def test_an_answer_comes_in_pieces_and_ends_with_its_usage(gemini: Gemini, fake: FakeGemini) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval.gemini import Gemini
-from kyrochat.retrieval.gemini_connection import Timeouts
-from kyrochat.retrieval.gemini_retries import Retries
+from kyrochat.retrieval.gemini_errors import failure_of
+from kyrochat.retrieval.retries import Retries
+from kyrochat.retrieval.timeouts import Timeouts
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.gemini_steps import (
     BlockedPrompt,
@@ -24,8 +25,8 @@ from tests.fakes.gemini_steps import (
     Step,
     Text,
 )
+from tests.retrieval.answer_models.prompts import Outcome, outcome_of
 from tests.retrieval.gemini.conftest import Pauses
-from tests.retrieval.gemini.prompts import Outcome, outcome_of
 
 QUOTA = "Gemini's quota is used up for now. Try again "
 ANSWER = (Text("Four."), Finish())
@@ -138,7 +139,12 @@ async def test_after_the_first_piece_nothing_is_tried_again(
     [
         ((), "Gemini sent an empty answer. Try again.", True),
         ((Finish("STOP"),), "Gemini sent an empty answer. Try again.", True),
-        ((Finish("MAX_TOKENS"),), "Gemini sent an empty answer. Try again.", True),
+        (
+            (Finish("MAX_TOKENS"),),
+            "Gemini sent an empty answer. All tokens went into thinking: raise KYROCHAT_ANSWER_TOKENS, or lower "
+            "KYROCHAT_GEMINI_THINKING.",
+            True,
+        ),
         ((Finish("MALFORMED_RESPONSE"),), "Gemini did not finish the answer. Try again.", True),
         ((Finish("CONTINUATION"),), "Gemini did not finish the answer. Try again.", True),
         ((BlockedPrompt("SAFETY"),), "Gemini refused the question because of its safety filter.", False),
@@ -268,9 +274,9 @@ async def test_pauses_grow_and_stay_within_bounds() -> None:
 
     retries = Retries(attempts=7, first_pause_s=0.5, longest_pause_s=8, sleep=sleep)
     with pytest.raises(ProviderUnavailable, match="cannot be reached"):
-        await replace(retries, jitter=lambda: 0.0).run(_unreachable)
+        await replace(retries, jitter=lambda: 0.0).run(_unreachable, failure_of)
     with pytest.raises(ProviderUnavailable, match="cannot be reached"):
-        await replace(retries, jitter=lambda: 1.0).run(_unreachable)
+        await replace(retries, jitter=lambda: 1.0).run(_unreachable, failure_of)
 
     assert asked == [0.25, 0.5, 1, 2, 4, 4, 0.5, 1, 2, 4, 8, 8]
 

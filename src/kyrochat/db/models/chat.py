@@ -19,8 +19,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from kyrochat.db.columns import key, now, one_of, owned_by, text_, uuid_
-from kyrochat.db.states import MessageRole, MessageStatus
+from kyrochat.db.columns import key, maybe_one_of, now, one_of, owned_by, text_, uuid_
+from kyrochat.db.states import FinishReason, MessageRole, MessageStatus
 
 
 class Conversation(SQLModel, table=True):
@@ -85,6 +85,10 @@ class Message(SQLModel, table=True):
     model: str | None = text_(None)
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    # The next three are known of answers that their writer has ended.
+    finish_reason: FinishReason | None = maybe_one_of(FinishReason)
+    history_trimmed: bool | None = None
+    removed_citations: int | None = None
     # Set on answers that a key asked for: its budget pays.
     api_key_id: UUID | None = uuid_(nullable=True)
     # Set on questions only: one key, one exchange.

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from kyrochat.errors import ProviderUnavailable
-from kyrochat.retrieval.gemini import GeminiModel
+from kyrochat.errors import ProviderFault, ProviderUnavailable
+from kyrochat.retrieval.ports import AnswerModel
 from kyrochat.retrieval.types import Finished, Prompt, TextPiece, Turn
 
 QUESTION = Prompt(instructions="", passages=(), history=(), question="How long does an egg take?")
@@ -27,12 +27,17 @@ class Outcome:
         return self.problem.message
 
     @property
+    def fault(self) -> ProviderFault:
+        assert self.problem is not None, f"no problem, but {self.finished}"
+        return self.problem.fault
+
+    @property
     def retryable(self) -> bool:
         assert self.problem is not None, f"no problem, but {self.finished}"
         return self.problem.retryable
 
 
-async def outcome_of(model: GeminiModel, prompt: Prompt = QUESTION) -> Outcome:
+async def outcome_of(model: AnswerModel, prompt: Prompt = QUESTION) -> Outcome:
     outcome = Outcome([])
     try:
         async for event in model.stream(prompt):

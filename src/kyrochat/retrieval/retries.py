@@ -1,4 +1,4 @@
-"""When a call to Gemini is repeated. The SDK's own retries ignore RetryInfo, so they stay off."""
+"""When a call to a provider is repeated. The SDKs' own retries stay off: one ignores what the server asks for."""
 
 import asyncio
 import random
@@ -6,9 +6,21 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kyrochat.retrieval.gemini_errors import Failure, failure_of
+from kyrochat.errors import ProviderUnavailable
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed attempt.
+
+    `worth_repeating` allows another attempt of the same request, not before `wait_s` seconds if that is set.
+    """
+
+    problem: ProviderUnavailable
+    worth_repeating: bool = False
+    wait_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +34,16 @@ class Retries:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     jitter: Callable[[], float] = random.random
 
-    async def run(self, attempt: Callable[[], Awaitable[T]], *, untouched: Callable[[], bool] = lambda: True) -> T:
+    async def run(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        failure_of: Callable[[Exception], Failure],
+        *,
+        untouched: Callable[[], bool] = lambda: True,
+    ) -> T:
         """Return what `attempt` returns, repeating it while that helps and `untouched()` holds.
+
+        `failure_of` says what the exceptions of the provider's SDK mean.
 
         Raises:
             ProviderUnavailable: the last attempt's failure.
