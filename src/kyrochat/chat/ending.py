@@ -5,6 +5,7 @@ and only one can.
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlmodel import col, select
@@ -21,6 +22,8 @@ from kyrochat.retrieval.types import Usage
 # What an answer is counted as that ended before its provider said: about what eight passages take, and its text.
 LEAST_TOKENS = 2_000
 CHARS_PER_TOKEN = 4
+# By then hardly anybody resumes; whoever does still can.
+COMPACT_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ async def end_answer(
     message.finish_reason = ending.finish_reason
     message.history_trimmed = ending.history_trimmed
     message.removed_citations = ending.removed_citations
+    message.compact_log_at = datetime.now(UTC) + COMPACT_AFTER
     if ending.usage is not None:
         message.prompt_tokens = ending.usage.prompt_tokens
         message.completion_tokens = ending.usage.completion_tokens

@@ -17,14 +17,20 @@ from kyrochat.db.models import AnswerSearch
 
 
 async def entries(session: AsyncSession, message_id: UUID, after: int, limit: int | None = None) -> list[LogEntry]:
-    """Return the entries after `after`, in order."""
+    """Return the entries after `after`, in order. Of a compacted one that `after` is in the middle of, the rest."""
     query = (
         select(AnswerEventRow)
         .where(AnswerEventRow.message_id == message_id, AnswerEventRow.sequence > after)
         .order_by(col(AnswerEventRow.sequence))
         .limit(limit)
     )
-    return [LogEntry(row.sequence, from_row(row.kind, row.data)) for row in await session.exec(query)]
+    return [LogEntry(row.sequence, from_row(row.kind, _rest(row.data, after))) for row in await session.exec(query)]
+
+
+def _rest(data: Mapping[str, Any], after: int) -> Mapping[str, Any]:
+    """Return the data of an event without what a reader has that has seen all up to `after`."""
+    seen = after + 1 - data["first"] if "first" in data else 0
+    return data if seen <= 0 else {"text": data["text"][sum(data["lengths"][:seen]) :]}
 
 
 async def add_entries(session: AsyncSession, new: Sequence[tuple[UUID, UUID, int, AnswerEvent]]) -> None:
@@ -137,6 +143,42 @@ async def expired_leases(session: AsyncSession, limit: int) -> Collection[tuple[
 _EXPIRED = text(
     "SELECT message_id, workspace_id FROM answer_leases WHERE leased_until < now() ORDER BY leased_until LIMIT :limit"
 )
+
+
+async def compact_due(session: AsyncSession, limit: int) -> int:
+    """Compact up to `limit` logs that are due, of the workspaces that the session sees; return how many they were.
+
+    Logs that another process is at work on are left to it.
+    """
+    return (await (await session.connection()).execute(_COMPACT, {"limit": limit})).rowcount
+
+
+# Each run of text becomes its last row; its number is what a reader has who has read it all. `lengths` are those of
+# the events that it was, in characters, beginning with number `first`. Where text was not interrupted the difference
+# of number and count stays the same.
+_COMPACT = text("""
+    WITH due AS (
+        SELECT id FROM messages WHERE compact_log_at < now() ORDER BY compact_log_at LIMIT :limit
+        FOR NO KEY UPDATE SKIP LOCKED
+    ), texts AS (
+        SELECT message_id, sequence, data->>'text' AS body,
+            sequence - row_number() OVER (PARTITION BY message_id ORDER BY sequence) AS run
+        FROM answer_events WHERE message_id IN (SELECT id FROM due) AND kind = 'text' AND NOT data ? 'first'
+    ), runs AS (
+        SELECT message_id, min(sequence) AS first, max(sequence) AS last,
+            string_agg(body, '' ORDER BY sequence) AS body,
+            jsonb_agg(char_length(body) ORDER BY sequence) AS lengths
+        FROM texts GROUP BY message_id, run HAVING count(*) > 1
+    ), merged AS (
+        UPDATE answer_events AS event
+        SET data = jsonb_build_object('text', runs.body, 'first', runs.first, 'lengths', runs.lengths)
+        FROM runs WHERE event.message_id = runs.message_id AND event.sequence = runs.last
+    ), dropped AS (
+        DELETE FROM answer_events AS event USING runs
+        WHERE event.message_id = runs.message_id AND event.sequence >= runs.first AND event.sequence < runs.last
+    )
+    UPDATE messages SET compact_log_at = NULL WHERE id IN (SELECT id FROM due)
+""")
 
 
 def _pairs(tokens: Mapping[UUID, UUID]) -> dict[str, list[UUID]]:

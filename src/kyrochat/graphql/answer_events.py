@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from kyrochat.graphql.chat import Message
 
 LazyMessage = Annotated["Message", strawberry.lazy("kyrochat.graphql.chat")]
-SEQUENCE = "Its place in the answer's log: 1, 2, 3 … without gaps. Resume with it as `after`."
+SEQUENCE = (
+    "Its place in the answer's log. It rises: 1, 2, 3 … while the answer is written; later one delta may stand for "
+    "several events, and has the number of the last. Resume with it as `after`."
+)
 MESSAGE = "The answer as it is stored."
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from kyrochat.db.columns import key, maybe_one_of, now, one_of, owned_by, text_, uuid_
+from kyrochat.db.columns import key, maybe_one_of, moment, now, one_of, owned_by, text_, uuid_
 from kyrochat.db.states import FinishReason, MessageRole, MessageStatus
 
 
@@ -70,6 +70,7 @@ class Message(SQLModel, table=True):
         ),
         Index("messages_parent_id_idx", "parent_id"),
         Index("messages_api_key_id_idx", "api_key_id", postgresql_where=text("api_key_id IS NOT NULL")),
+        Index("messages_compact_log_at_idx", "compact_log_at", postgresql_where=text("compact_log_at IS NOT NULL")),
         Index("messages_streaming_idx", "conversation_id", postgresql_where=text("status = 'STREAMING'")),
     )
 
@@ -93,11 +94,17 @@ class Message(SQLModel, table=True):
     api_key_id: UUID | None = uuid_(nullable=True)
     # Set on questions only: one key, one exchange.
     idempotency_key: str | None = text_(None)
+    # Set on answers that have ended, until their log is compacted.
+    compact_log_at: datetime | None = moment()
     created_at: datetime = now()
 
 
 class AnswerEvent(SQLModel, table=True):
-    """One event of an answer's log. Sequences of a message are 1, 2, 3 ... without gaps."""
+    """One event of an answer's log. Sequences of a message are 1, 2, 3 ... without gaps.
+
+    When the log was compacted a text's row stands for those before it too: `data` has the `first` one's sequence, and
+    the `lengths` of all in characters.
+    """
 
     __tablename__ = "answer_events"
     __table_args__ = (owned_by("messages", "message_id", name="answer_events_message_fkey"),)
