@@ -21,8 +21,10 @@ from kyrochat.accounts.presence import Presences
 from kyrochat.accounts.viewer import Client, Page, Viewer
 from kyrochat.bots.service import BotService
 from kyrochat.chat.answer import Answerer
+from kyrochat.chat.compaction import LogCompaction
 from kyrochat.chat.export import ConversationExport
 from kyrochat.chat.log import AnswerLog
+from kyrochat.chat.queue import AnswerQueue
 from kyrochat.chat.running import RunningAnswers
 from kyrochat.chat.service import ChatService
 from kyrochat.db.access import DatabaseAccess, refuse_to_bypass
@@ -97,10 +99,14 @@ async def running(
         changes = Changes()
         await stack.enter_async_context(changes.listening(database.engine))
         store = open_store(settings.files)
+        log_database = access.open_log()
+        stack.push_async_callback(log_database.close)
         retriever = Retriever(database, dense=dense)
-        answerer = Answerer(database, AnswerLog(database, changes), retriever, model, provided.budget)
-        answers = RunningAnswers(database, changes, answerer)
+        answerer = Answerer(database, AnswerLog(database, changes, log_database), retriever, model, provided.budget)
+        queue = AnswerQueue(settings.answers_at_once, settings.answers_waiting)
+        answers = RunningAnswers(log_database, changes, answerer, queue=queue)
         await stack.enter_async_context(answers.alive())
+        await stack.enter_async_context(LogCompaction(log_database).sweeping())
         if settings.workers:
             await stack.enter_async_context(working(settings, settings.workers, access, changes, store, dense))
         accounts = await stack.enter_async_context(open_accounts(settings, keys, database, changes, rates))

@@ -164,6 +164,12 @@ class Settings(BaseSettings):
         default=None,
         description="Lets processes share rate limits; needs the extra `kyrochat[redis]`. Empty: each counts alone.",
     )
+    answers_at_once: int = Field(
+        default=300, ge=1, le=10_000, description="How many answers this process writes at once; others wait in line."
+    )
+    answers_waiting: int = Field(
+        default=1_000, ge=0, le=100_000, description="How many answers may wait in line; then questions are refused."
+    )
     workers: int = Field(default=2, ge=0, le=64, description="Ingestion tasks in the server process.")
     rate_limits: Switch = Field(
         default=Switch.ON, description="off: no limits on how often, for benchmarks and bulk loads."

@@ -14,6 +14,7 @@ from kyrochat.chat import log_repository
 from kyrochat.chat.answer import Answerer
 from kyrochat.chat.events import AnswerEnded, CitationAdded, LogEntry, Quote, TextDelta
 from kyrochat.chat.log import AnswerLog
+from kyrochat.chat.queue import AnswerQueue
 from kyrochat.chat.running import LEASE, RunningAnswers
 from kyrochat.chat.service import ChatService, Exchange
 from kyrochat.db.changes import Changes
@@ -56,12 +57,13 @@ async def process(
     grace_s: float = 0.0,
     hears: bool = True,
     budget: Budget = Budget(),  # noqa: B008
+    queue: AnswerQueue | None = None,
 ) -> AsyncGenerator[Process, None]:
     """Answer questions on the database meanwhile. One that does not hear has lost its bells from other processes."""
     database = open_database(url)
     changes = Changes()
     answerer = Answerer(database, AnswerLog(database, changes), Retriever(database), model, budget)
-    running = RunningAnswers(database, changes, answerer, lease, grace_s)
+    running = RunningAnswers(database, changes, answerer, lease, grace_s, queue or AnswerQueue())
     try:
         async with changes.listening(database.engine) if hears else nullcontext(), running.alive():
             yield Process(database, changes, running, ChatService(database, changes, running))

@@ -13,7 +13,7 @@ from kyrochat.chat.service import AnswerInProgress, Exchange
 from kyrochat.db.keyset import PageRequest
 from kyrochat.db.models import Message
 from kyrochat.db.states import ApiKeyScope, MessageRole, MessageStatus
-from kyrochat.errors import InvalidInput, NotFound, Overloaded, RateLimited
+from kyrochat.errors import InvalidInput, NotFound, RateLimited
 from kyrochat.rates.limits import MESSAGES_PER_USER
 from kyrochat.rates.service import Rates
 from kyrochat.retrieval.types import Turn
@@ -171,20 +171,6 @@ async def test_a_question_that_breaks_a_rule_leaves_nothing_behind(chat: Chat, t
 async def test_an_unknown_conversation_is_not_found(chat: Chat) -> None:
     with pytest.raises(NotFound):
         await chat.a.service.send(chat.viewer, uuid4(), "Hello?")
-
-
-async def test_a_full_process_takes_no_more_questions(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kyrochat.chat.running.MAX_RUNNING", 2)
-    chat.model.script = [Pause()]
-    exchanges = [await chat.ask() for _ in range(2)]
-    conversation = await chat.conversation()
-
-    with pytest.raises(Overloaded):
-        await chat.a.service.send(chat.viewer, conversation, "One too many")
-    await chat.a.service.stop(chat.viewer, exchanges[0].answer.id)
-    chat.model.script = ["Room again."]
-
-    assert (await _asked(chat, conversation, "Now?")).answer.text == "Room again."
 
 
 async def test_the_first_question_gives_a_conversation_its_title(chat: Chat) -> None:

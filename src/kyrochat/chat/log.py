@@ -111,14 +111,22 @@ class OpenAnswer:
 
 @dataclass(slots=True, eq=False)
 class AnswerLog:
-    """Appends to the logs of this process' answers, and reads all."""
+    """Appends to the logs of this process' answers, and reads all.
+
+    With `for_writing` it writes over connections of its own: a crowd that reads must not hold it up.
+    """
 
     database: Database
     changes: Changes
+    for_writing: Database | None = None
     tick_s: float = TICK_S
     _open: dict[UUID, OpenAnswer] = field(default_factory=dict)
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _urgent: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def _written_to(self) -> Database:
+        return self.for_writing or self.database
 
     @property
     def open_answers(self) -> list[OpenAnswer]:
@@ -171,7 +179,7 @@ class AnswerLog:
         outage = Outage(f"Ending answer {answer.message_id}")
         while True:
             try:
-                async with asyncio.timeout(CALL_TIMEOUT_S), self.database.begin([answer.workspace_id]) as session:
+                async with asyncio.timeout(CALL_TIMEOUT_S), self._written_to.begin([answer.workspace_id]) as session:
                     if await end_answer(session, self.changes, answer.message_id, ending, token=answer.token):
                         return
             except Exception as error:
@@ -259,7 +267,7 @@ class AnswerLog:
         if not batch:
             return
         topics = [answer_topic(answer.message_id) for answer in batch]
-        async with self.database.begin({answer.workspace_id for answer in batch}) as session:
+        async with self._written_to.begin({answer.workspace_id for answer in batch}) as session:
             held = await rows.hold_leases(session, {answer.message_id: answer.token for answer in batch})
             new = [
                 (answer.message_id, answer.workspace_id, entry.sequence, entry.event)

@@ -1,4 +1,8 @@
-"""The answers that run in this process: their tasks, their leases, and the sweep for those of dead processes."""
+"""The answers of this process, running or in line: tasks, leases, and the sweep for those of dead processes.
+
+An answer in line is stored, has a lease and can be watched and stopped like one that is being written. When its process
+dies it is INTERRUPTED without a word: another process would have to take it over with all others at the same moment.
+"""
 
 import asyncio
 import logging
@@ -14,6 +18,7 @@ from kyrochat.chat import log_repository as rows
 from kyrochat.chat.answer import Answerer, Assignment
 from kyrochat.chat.ending import Ending, end_answer
 from kyrochat.chat.log import AnswerTaken, OpenAnswer
+from kyrochat.chat.queue import AnswerQueue, Asker
 from kyrochat.db.changes import Changes, ended_topic
 from kyrochat.db.engine import Database
 from kyrochat.db.outage import Outage, is_outage
@@ -23,8 +28,12 @@ from kyrochat.errors import Overloaded
 T = TypeVar("T")
 
 LEASE = timedelta(seconds=30)
-MAX_RUNNING = 500
 SWEPT_AT_ONCE = 100
+# So many questions are stored at once, since each takes a connection of the pool; so many others wait for that, and
+# so long. Who then has to be refused hears it while he still waits for it.
+STORED_AT_ONCE = 8
+MAX_TO_STORE = 300
+TO_STORE_S = 1.2
 # After a stop the other answers get this long to finish by themselves.
 GRACE_S = 5.0
 # A connection may be dead without a word; this ends the wait for its answer.
@@ -33,10 +42,11 @@ CALL_TIMEOUT_S = 10.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Run:
     writing: asyncio.Task[None]
     guard: asyncio.Task[None]
+    has_begun: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -48,22 +58,38 @@ class RunningAnswers:
     answerer: Answerer
     lease: timedelta = LEASE
     grace_s: float = GRACE_S
+    queue: AnswerQueue = field(default_factory=AnswerQueue)
     _runs: dict[UUID, _Run] = field(default_factory=dict)
+    _storing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STORED_AT_ONCE))
+    _to_store: int = 0
     _endings: set[asyncio.Task[Any]] = field(default_factory=set)
 
-    def must_have_room(self) -> None:
-        """Check that one more answer can run.
+    async def stored(self, storing: Coroutine[Any, Any, T]) -> T:
+        """Store a question, which starts its answer, and return the result; it goes on when who asked goes away.
+
+        Raises:
+            Overloaded: too many are being stored.
+        """
+        try:
+            await self._wait_to_store()
+        except BaseException:
+            storing.close()
+            raise
+        return await self.to_its_end(self._store(storing))
+
+    def must_have_room(self, workspace_id: UUID, asker: str) -> None:
+        """Check that one more answer can run or wait. `asker` is whom a place is for, such as `Viewer.counted_as`.
 
         Raises:
             Overloaded: it cannot.
         """
-        if len(self._runs) >= MAX_RUNNING:
-            raise Overloaded
+        self.queue.must_have_room(Asker(workspace_id, asker))
 
-    def start(self, message_id: UUID, workspace_id: UUID, token: UUID, assignment: Assignment) -> None:
-        """Write the answer in the background; `token` holds its lease."""
+    def start(self, message_id: UUID, workspace_id: UUID, token: UUID, assignment: Assignment, asker: str) -> None:
+        """Write the answer in the background as soon as there is a place; `token` holds its lease."""
         answer = self.answerer.log.open(message_id, workspace_id, token)
-        writing = asyncio.create_task(self.answerer.write(answer, assignment), name=f"answer-{message_id}")
+        in_turn = self._write_in_turn(answer, assignment, Asker(workspace_id, asker))
+        writing = asyncio.create_task(in_turn, name=f"answer-{message_id}")
         guard = asyncio.create_task(self._guard(answer, writing), name=f"answer-guard-{message_id}")
         self._runs[message_id] = _Run(writing, guard)
 
@@ -81,6 +107,33 @@ class RunningAnswers:
         self._endings.add(task)
         task.add_done_callback(self._is_done)
         return await asyncio.shield(task)
+
+    async def _wait_to_store(self) -> None:
+        if self._to_store >= MAX_TO_STORE:
+            raise Overloaded
+        self._to_store += 1
+        try:
+            async with asyncio.timeout(TO_STORE_S):
+                await self._storing.acquire()
+        except TimeoutError:
+            raise Overloaded from None
+        finally:
+            self._to_store -= 1
+
+    async def _store(self, storing: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await storing
+        finally:
+            self._storing.release()
+
+    async def _write_in_turn(self, answer: OpenAnswer, assignment: Assignment, asker: Asker) -> None:
+        async with self.queue.place(asker) as has_waited:
+            if has_waited:
+                # It may have been stopped meanwhile, and its bell been lost: nobody pays a model for that.
+                await self._look_at_lease(answer)
+            if not answer.taken.is_set():
+                self._runs[answer.message_id].has_begun = True
+                await self.answerer.write(answer, assignment)
 
     def _is_done(self, task: asyncio.Task[Any]) -> None:
         self._endings.discard(task)
@@ -192,6 +245,9 @@ class RunningAnswers:
             await asyncio.sleep(interval_s * random.uniform(0.7, 1.0))  # noqa: S311
 
     async def _wind_up(self) -> None:
+        self.queue.close()
+        in_line = [each for each in self.answerer.log.open_answers if not self._runs[each.message_id].has_begun]
+        await asyncio.gather(*(self._interrupt_at_the_end(answer) for answer in in_line))
         if self._runs:
             await asyncio.wait([run.guard for run in self._runs.values()], timeout=self.grace_s)
         if self._endings:

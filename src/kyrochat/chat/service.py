@@ -132,7 +132,7 @@ class ChatService(ConversationReader):
             AnswerInProgress: an answer is being written in the conversation.
             QuotaExceeded: the viewer's API key has used up its tokens of today.
             RateLimited: the viewer has sent too many messages.
-            Overloaded: too many answers are being written.
+            Overloaded: too many answers are being written, or wait for that.
         """
         viewer.must(Act.CHAT)
         rules = Rules()
@@ -140,11 +140,10 @@ class ChatService(ConversationReader):
         if idempotency_key is not None:
             idempotency_key = rules.text("idempotencyKey", idempotency_key, max_chars=MAX_KEY_CHARS, min_chars=1)
         rules.enforce()
-        self.running.must_have_room()
         limit = MESSAGES_PER_KEY if viewer.speaks_for_many else MESSAGES_PER_USER
         await self.rates.charge(limit, viewer.counted_as)
         # A client that goes away between the commit and the start must not leave an answer that nobody writes.
-        return await self.running.to_its_end(self._send(viewer, conversation_id, text, idempotency_key, parent_id))
+        return await self.running.stored(self._send(viewer, conversation_id, text, idempotency_key, parent_id))
 
     async def _send(
         self, viewer: Viewer, conversation_id: UUID, text: str, idempotency_key: str | None, parent_id: UUID | None
@@ -158,6 +157,7 @@ class ChatService(ConversationReader):
                     return Exchange(*known)
             if await repository.streaming(session, conversation.id):
                 raise AnswerInProgress
+            self.running.must_have_room(conversation.workspace_id, viewer.counted_as)
             await must_have_budget(session, viewer)
             bot = await _bot(session, viewer, conversation.bot_id)
             last = await repository.last_message(session, conversation.id)
@@ -195,7 +195,7 @@ class ChatService(ConversationReader):
             conversation.title = conversation.title or derived_title(text)
             conversation.updated_at = answer.created_at
             session.add(conversation)
-        self.running.start(answer.id, answer.workspace_id, token, Assignment(bot, question.id, text))
+        self.running.start(answer.id, answer.workspace_id, token, Assignment(bot, question.id, text), viewer.counted_as)
         return Exchange(question, answer)
 
     async def stop(self, viewer: Viewer, message_id: UUID) -> Message:

@@ -41,6 +41,10 @@ class DatabaseAccess:
         """Return a pool under the role that serves requests."""
         return open_database(self.urls.app, role=self.app_role)
 
+    def open_log(self) -> Database:
+        """Return a small pool like `open_app`, for the log of answers, which a crowd of requests must not hold up."""
+        return open_database(self.urls.app, role=self.app_role, pool_size=3)
+
     def open_worker(self, concurrency: int) -> Database:
         """Return a pool under the role that works on so many jobs at once: one connection each, and its own work."""
         return open_database(self.urls.worker, role=self.worker_role, pool_size=concurrency + 3)
