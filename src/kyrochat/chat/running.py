@@ -191,7 +191,7 @@ class RunningAnswers:
 
     async def _write_queued(self, answer: OpenAnswer) -> None:
         try:
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(3):
                 await answer.written()
         except (TimeoutError, AnswerTaken):  # what was not stored was not seen by anybody either
             log.debug("The last words of an answer were not stored")
