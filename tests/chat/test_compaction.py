@@ -197,7 +197,7 @@ async def test_going_back_to_before_there_was_compaction_gives_each_event_its_ro
     await LogCompaction(chat.database).sweep()
     assert len(await chat.stored(answer_id)) == 4
 
-    await migrate(urls.owner, "0010")
+    await migrate(urls.owner, "0011")
 
     assert await chat.stored(answer_id) == [LogEntry(place, event) for place, event in enumerate(events, 1)]
     await migrate(urls.owner)

@@ -4,8 +4,8 @@ from alembic import op
 
 from kyrochat.db.migrate import all_rows
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 
 FINISHED = "UPDATE messages SET compact_log_at = now() WHERE role = 'ASSISTANT' AND status <> 'STREAMING'"
 
