@@ -18,7 +18,7 @@ def gated(app: ASGIApp, origins: Collection[str], hosts: Hosts, trusted_proxies:
         app = CORSMiddleware(
             app,
             allow_origins=sorted(origins),
-            allow_methods=["POST"],
+            allow_methods=["GET", "POST"],
             allow_headers=ALLOWED_HEADERS,
             expose_headers=["retry-after"],
             max_age=600,

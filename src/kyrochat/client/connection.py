@@ -1,0 +1,142 @@
+"""One server over HTTP: operations as JSON, subscriptions as server-sent events."""
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import httpx2
+
+from kyrochat.client import operations
+from kyrochat.client.types import KyroChatError
+
+# Between two events of a stream the server says every few seconds that it is there.
+READ_TIMEOUT_S = 60.0
+
+
+class StreamBroken(Exception):
+    """A stream has ended before its end was told."""
+
+
+class Connection:
+    """Sends operations with the credentials that it has, and renews those of a session when they have run out."""
+
+    def __init__(self, url: str, credential: str | None, http: httpx2.AsyncClient | None) -> None:
+        self.url = url.rstrip("/").removesuffix("/graphql") + "/graphql"
+        self._credential = credential
+        self._refresh_token: str | None = None
+        self._owned = http is None
+        self._http = http or httpx2.AsyncClient(timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=10.0))
+
+    async def close(self) -> None:
+        """Close what was opened here."""
+        if self._owned:
+            await self._http.aclose()
+
+    def use_session(self, session: Mapping[str, Any]) -> None:
+        """Sign in with what `login`, `register` or `refreshSession` returned."""
+        self._credential, self._refresh_token = session["accessToken"], session["refreshToken"]
+
+    async def run(self, document: str, variables: Mapping[str, Any] | None = None) -> Any:
+        """Return the value of the document's only root field.
+
+        Raises:
+            KyroChatError: the server refused it.
+            httpx2.TransportError: there was no answer.
+        """
+        try:
+            return _only_field(await self._post(document, variables))
+        except KyroChatError as error:
+            if not await self._renewed(error):
+                raise
+        return _only_field(await self._post(document, variables))
+
+    async def upload(self, document: str, variables: Mapping[str, Any], name: str, content: bytes) -> Any:
+        """Return the value of a mutation whose `$input` has a `file`."""
+        entered = {"query": document, "variables": variables}
+        response = await self._http.post(
+            self.url,
+            data={"operations": json.dumps(entered), "map": '{"0": ["variables.input.file"]}'},
+            files={"0": (name, content)},
+            headers={**self._headers, "GraphQL-Require-Preflight": "1"},
+        )
+        return _only_field(_answer(response))
+
+    async def watch(self, document: str, variables: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
+        """Yield the values of a subscription's only root field, up to its end.
+
+        Raises:
+            KyroChatError: the server refused it, or ended it with an error.
+            StreamBroken: the connection ended first.
+            httpx2.TransportError: the connection broke.
+        """
+        try:
+            async with aclosing(self._stream(document, variables)) as values:
+                async for value in values:
+                    yield value
+            return
+        except KyroChatError as error:
+            if not await self._renewed(error):
+                raise
+        async with aclosing(self._stream(document, variables)) as values:
+            async for value in values:
+                yield value
+
+    async def _stream(self, document: str, variables: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
+        body = {"query": document, "variables": variables}
+        headers = {**self._headers, "Accept": "text/event-stream"}
+        async with self._http.stream("POST", self.url, json=body, headers=headers) as response:
+            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                await response.aread()
+                _only_field(_answer(response))
+                raise KyroChatError("The server sent no stream.", "UNEXPECTED_ANSWER")
+            name = ""
+            async for line in response.aiter_lines():
+                if line.startswith("event: "):
+                    name = line.removeprefix("event: ")
+                elif line.startswith("data: ") and name == "next":
+                    yield _only_field(json.loads(line.removeprefix("data: ")))
+                if name == "complete":
+                    return
+        raise StreamBroken
+
+    async def _post(self, document: str, variables: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        body = {"query": document, "variables": dict(variables or {})}
+        return _answer(await self._http.post(self.url, json=body, headers=self._headers))
+
+    async def _renewed(self, error: KyroChatError) -> bool:
+        """Exchange the refresh token for a new session, if that is what is missing."""
+        if error.code != "UNAUTHENTICATED" or self._refresh_token is None:
+            return False
+        token, self._refresh_token = self._refresh_token, None
+        answer = await self._post(operations.REFRESH, {"input": {"refreshToken": token}})
+        self.use_session(_only_field(answer))
+        return True
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {} if self._credential is None else {"Authorization": f"Bearer {self._credential}"}
+
+
+def _answer(response: httpx2.Response) -> Mapping[str, Any]:
+    try:
+        answer = response.json()
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise KyroChatError(
+            f"This is no KyroChat: it answered with status {response.status_code}.", "UNEXPECTED_ANSWER"
+        )
+    return answer
+
+
+def _only_field(answer: Mapping[str, Any]) -> Any:
+    """Return the one root field of an answer; a problem in its place is raised."""
+    if answer.get("errors"):
+        error = answer["errors"][0]
+        extensions = error.get("extensions") or {}
+        raise KyroChatError(error["message"], extensions.get("code", ""), extensions)
+    (value,) = (answer.get("data") or {}).values()
+    if isinstance(value, dict) and value.get("__typename", "").endswith("Problem"):
+        raise KyroChatError(value.get("message", ""), value["__typename"], value)
+    return value
