@@ -7,6 +7,7 @@ import click
 
 from kyrochat.command import data_dir_option, read_settings, run_command
 from kyrochat.document_commands import documents
+from kyrochat.evaluation_commands import evaluate
 from kyrochat.user_commands import users
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ def reconcile(repair: bool, data_dir: Path | None) -> None:
 
 
 main.add_command(users)
+main.add_command(evaluate)
 main.add_command(documents)
 
 

@@ -1,0 +1,102 @@
+"""Asks questions of a bot: by the very path of search and answers."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any, Protocol
+
+from pydantic import TypeAdapter, ValidationError
+
+from kyrochat.db.engine import Database
+from kyrochat.db.models import Bot
+from kyrochat.errors import InvalidInput
+from kyrochat.evaluation import repository
+from kyrochat.evaluation.scoring import score
+from kyrochat.evaluation.types import Answered, Hit, Question, Scored
+from kyrochat.retrieval.retriever import Retriever
+from kyrochat.retrieval.search_settings import DocumentFilter, SearchSettings
+from kyrochat.retrieval.trace import LegStatus
+
+_FILTER = TypeAdapter(DocumentFilter)
+
+
+class Asker(Protocol):
+    """Searches for one question."""
+
+    async def ask(self, question: Question) -> Answered:
+        """Return what was found.
+
+        Raises:
+            KyroError: the search failed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BotAsker:
+    """Asks a bot of this server's own database."""
+
+    database: Database
+    retriever: Retriever
+    bot: Bot
+    settings: SearchSettings
+
+    async def ask(self, question: Question) -> Answered:
+        """Return what the retriever finds, and how long that took it."""
+        settings = self.settings
+        if question.filter:
+            settings = replace(settings, filter=read_filter(question.filter))
+        began_at = perf_counter()
+        found = await self.retriever.retrieve(self.bot, question.text, settings)
+        milliseconds = 1000 * (perf_counter() - began_at)
+        ids = {passage.document_id for passage in found.passages}
+        async with self.database.begin([self.bot.workspace_id]) as session:
+            names = await repository.names(session, self.bot.id, ids)
+        hits = tuple(
+            Hit(
+                str(passage.document_id),
+                passage.document_title,
+                passage.text,
+                passage.score,
+                names.get(passage.document_id, frozenset()),
+            )
+            for passage in found.passages
+        )
+        late = any(leg.status in (LegStatus.LATE, LegStatus.FAILED) for leg in found.trace.legs)
+        return Answered(hits, milliseconds, late)
+
+    async def unknown(self, questions: Sequence[Question]) -> list[str]:
+        """Return the documents that questions expect and the bot does not have: none of these can be found."""
+        wanted = sorted({name for question in questions for name in question.documents})
+        async with self.database.begin([self.bot.workspace_id]) as session:
+            known = await repository.known_names(session, self.bot.id, wanted)
+        return [name for name in wanted if name.lower() not in known]
+
+
+async def ask_all(asker: Asker, questions: Sequence[Question]) -> AsyncGenerator[Scored, None]:
+    """Ask one question after the other, and yield what became of each."""
+    for question in questions:
+        yield score(question, await asker.ask(question))
+
+
+def read_filter(data: Mapping[str, Any]) -> DocumentFilter:
+    """Return the filter that JSON tells of, with names as in the API or in Python.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    try:
+        return _FILTER.validate_python(_snake(data), extra="forbid")
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise InvalidInput.at("filter", f"{where}: {error.errors()[0]['msg']}.") from error
+
+
+def _snake(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_snake_name(str(name)): _snake(each) for name, each in value.items()}
+    return [_snake(each) for each in value] if isinstance(value, list) else value
+
+
+def _snake_name(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)

@@ -1,0 +1,122 @@
+"""Asks questions of a bot on a server, over its API."""
+
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kyrochat.errors import KyroError
+from kyrochat.evaluation.types import Answered, Hit, Question
+
+if TYPE_CHECKING:
+    import httpx2
+
+TIMEOUT_S = 60.0
+DEFAULT_PASSAGES = 10
+
+SEARCH = """
+query Evaluate($bot: ID!, $query: String!, $first: Int!) {
+  search(botId: $bot, query: $query, first: $first) { text score document { id title url } }
+}
+"""
+BOTS = """
+query Bots($after: String) {
+  bots(first: 100, after: $after) { nodes { id name } pageInfo { hasNextPage endCursor } }
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server's API, under a key or an access token that may search."""
+
+    client: "httpx2.AsyncClient"
+    address: str
+
+    async def call(self, query: str, variables: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the data of an operation.
+
+        Raises:
+            KyroError: the server cannot be reached, or refuses.
+        """
+        import httpx2
+
+        try:
+            response = await self.client.post(self.address, json={"query": query, "variables": dict(variables)})
+        except httpx2.HTTPError as error:
+            raise KyroError(f"The server cannot be reached ({type(error).__name__}).") from error
+        try:
+            result = response.json()
+        except ValueError as error:
+            raise KyroError(
+                f"HTTP {response.status_code}, and no JSON. Is a KyroChat server at this address?"
+            ) from error
+        if not isinstance(result, dict) or result.get("errors") or not isinstance(result.get("data"), dict):
+            errors = result.get("errors") if isinstance(result, dict) else None
+            message = errors[0].get("message") if isinstance(errors, list) and errors else "no data came"
+            raise KyroError(f"The server refuses: {message}")
+        data: Mapping[str, Any] = result["data"]
+        return data
+
+    async def find_bot(self, name: str) -> str:
+        """Return the id of the bot that has this name or id.
+
+        Raises:
+            KyroError: there is none.
+        """
+        after = None
+        while True:
+            bots = (await self.call(BOTS, {"after": after}))["bots"]
+            for bot in bots["nodes"]:
+                if name in (bot["id"], bot["name"]):
+                    return str(bot["id"])
+            if not bots["pageInfo"]["hasNextPage"]:
+                raise KyroError(f"There is no bot {name!r} on the server, for this key.")
+            after = bots["pageInfo"]["endCursor"]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteAsker:
+    """Asks a bot of a server. Latencies have the way there in them."""
+
+    server: Server
+    bot: str
+    top_k: int = DEFAULT_PASSAGES
+
+    async def ask(self, question: Question) -> Answered:
+        """Return what the server's `search` finds.
+
+        Raises:
+            KyroError: the server cannot be reached or refuses, or the question has a filter.
+        """
+        if question.filter:
+            raise KyroError(f"Question {question.key}: filters cannot be used over --url.")
+        began_at = time.perf_counter()
+        data = await self.server.call(SEARCH, {"bot": self.bot, "query": question.text, "first": self.top_k})
+        milliseconds = 1000 * (time.perf_counter() - began_at)
+        return Answered(
+            tuple(
+                Hit(
+                    found["document"]["id"],
+                    found["document"]["title"],
+                    found["text"],
+                    found["score"],
+                    frozenset(filter(None, (found["document"]["url"],))),
+                )
+                for found in data["search"]
+            ),
+            milliseconds,
+        )
+
+
+@asynccontextmanager
+async def open_server(url: str, key: str) -> AsyncGenerator[Server, None]:
+    """Open the API of the server at `url`, its root or its path of GraphQL."""
+    import httpx2
+
+    root = url.rstrip("/")
+    address = root if root.endswith("/graphql") else f"{root}/graphql"
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with httpx2.AsyncClient(headers=headers, timeout=TIMEOUT_S) as client:
+        yield Server(client, address)
