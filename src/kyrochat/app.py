@@ -22,7 +22,9 @@ from kyrochat.accounts.viewer import Client, Page, Viewer
 from kyrochat.bots.service import BotService
 from kyrochat.chat.answer import Answerer
 from kyrochat.chat.compaction import LogCompaction
+from kyrochat.chat.conversations import ConversationService
 from kyrochat.chat.export import ConversationExport
+from kyrochat.chat.feedback import FeedbackService
 from kyrochat.chat.log import AnswerLog
 from kyrochat.chat.queue import AnswerQueue
 from kyrochat.chat.running import RunningAnswers
@@ -143,6 +145,8 @@ async def running(
                 web_documents=WebDocumentService(database, changes, quota, rates),
                 crawls=CrawlService(database, changes, rates),
                 chat=ChatService(database, changes, answers, rates),
+                conversations=ConversationService(database),
+                feedback=FeedbackService(database),
                 rates=rates,
                 version=version("kyrochat"),
                 answer_model=model.name,

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from kyrochat.errors import InvalidInput, Issue
+
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -37,6 +40,15 @@ class Rules:
         if len(values) > most:
             self.add(name, f"There are {len(values)}; at most {most} are allowed.")
         return [self.text(name, value, max_chars=max_chars, min_chars=1) for value in values[:most]]
+
+    def moment(self, name: str, value: datetime | None) -> datetime | None:
+        """Return the time, in UTC when it says no zone; note when it is out of all reason."""
+        if value is None:
+            return None
+        value = value if value.tzinfo else value.replace(tzinfo=UTC)
+        if not EARLIEST <= value <= LATEST:
+            self.add(name, f"It is a time between {EARLIEST.year} and {LATEST.year}.")
+        return value
 
     def enforce(self) -> None:
         """Raise what was noted.

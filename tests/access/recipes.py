@@ -115,6 +115,13 @@ RECIPES: Mapping[str, list[Recipe]] = {
     "Mutation.sendMessage": [
         Recipe({"input": {"conversationId": The("Conversation"), "text": "Who?", "parentId": The("Answer")}})
     ],
+    "Mutation.editMessage": [Recipe({"input": {"messageId": The("Question"), "text": "Who else?"}})],
+    "Mutation.regenerateAnswer": [
+        Recipe({"messageId": The(f"{name}Answer")}) for name in ("", "Stopped", "Interrupted", "Failed")
+    ],
+    "Mutation.selectBranch": [Recipe({"messageId": The("Question")})],
+    "Mutation.rateAnswer": [Recipe({"input": {"messageId": The("Answer"), "rating": "UP", "comment": "Well said."}})],
+    "Mutation.withdrawRating": [Recipe({"messageId": The("Answer")})],
     "Mutation.stopAnswer": [Recipe({"messageId": The("LiveAnswer")})],
     "Mutation.deleteConversation": [Recipe({"id": The("Conversation")})],
     "Subscription.answerEvents": [

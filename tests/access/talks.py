@@ -9,8 +9,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from kyrochat.chat.events import AnswerEnded, AnswerEvent, CitationAdded, PassagesFound, Quote, TextDelta, to_row
 from kyrochat.db.columns import new_id
 from kyrochat.db.models import AnswerEvent as EventRow
-from kyrochat.db.models import AnswerLease, AnswerSearch, Bot, Citation, Conversation, Document, Message
-from kyrochat.db.states import MessageRole, MessageStatus
+from kyrochat.db.models import AnswerLease, AnswerRating, AnswerSearch, Bot, Citation, Conversation, Document, Message
+from kyrochat.db.states import MessageRole, MessageStatus, Rating
 from kyrochat.graphql.ids import global_id
 from kyrochat.retrieval.search_settings import Leg, UsedSettings
 from kyrochat.retrieval.trace import (
@@ -33,16 +33,27 @@ async def add_talks(
 ) -> dict[str, str]:
     """Add a conversation with an answer of each ending, and one with an answer under way; return their ids by name."""
     owned: dict[str, Any] = {"workspace_id": bot.workspace_id, "bot_id": bot.id, "user_id": user_id}
-    ended, live = (
-        Conversation(**owned, is_public=is_public, title=f"About the {word}, {what}") for what in ("ended", "live")
+    # The one that there is more to see in is the newer one, which lists of one show.
+    live, ended = (
+        Conversation(**owned, is_public=is_public, title=f"About the {word}, {what}") for what in ("live", "ended")
     )
     session.add_all([ended, live])
     await session.flush()
     things = {"Conversation": _id("Conversation", ended.id), "LiveConversation": _id("Conversation", live.id)}
+    before: Message | None = None
     for turn, status in enumerate(ENDINGS):
-        question, answer = await _add_exchange(session, ended, turn, status, word, document)
+        question, answer = await _add_exchange(session, ended, turn, status, word, document, before)
+        before = answer
         if status is MessageStatus.COMPLETED:
             things["Question"], things["Answer"] = _id("Message", question.id), _id("Message", answer.id)
+            session.add(
+                AnswerRating(
+                    **owned,
+                    message_id=answer.id,
+                    rating=Rating.DOWN,
+                    comment=f"The {word} does not sleep.",
+                )
+            )
         else:
             things[f"{status.capitalize()}Answer"] = _id("Message", answer.id)
     _, answer = await _add_exchange(session, live, 0, MessageStatus.STREAMING, word, document)
@@ -60,10 +71,17 @@ async def add_talks(
 
 
 async def _add_exchange(
-    session: AsyncSession, conversation: Conversation, turn: int, status: MessageStatus, word: str, document: Document
+    session: AsyncSession,
+    conversation: Conversation,
+    turn: int,
+    status: MessageStatus,
+    word: str,
+    document: Document,
+    before: Message | None = None,
 ) -> tuple[Message, Message]:
     of: dict[str, Any] = {"workspace_id": conversation.workspace_id, "conversation_id": conversation.id}
-    question = Message(**of, position=2 * turn + 1, text=f"Where does the {word} sleep?")
+    parent_id = before.id if before else None
+    question = Message(**of, parent_id=parent_id, position=2 * turn + 1, text=f"Where does the {word} sleep?")
     session.add(question)
     await session.flush()
     has_ended = status is not MessageStatus.STREAMING

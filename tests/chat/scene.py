@@ -13,10 +13,11 @@ from kyrochat.accounts.viewer import Viewer
 from kyrochat.chat import log_repository
 from kyrochat.chat.answer import Answerer
 from kyrochat.chat.events import AnswerEnded, CitationAdded, LogEntry, Quote, TextDelta
+from kyrochat.chat.exchanges import Exchange
 from kyrochat.chat.log import AnswerLog
 from kyrochat.chat.queue import AnswerQueue
 from kyrochat.chat.running import LEASE, RunningAnswers
-from kyrochat.chat.service import ChatService, Exchange
+from kyrochat.chat.service import ChatService
 from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database, open_database
 from kyrochat.db.models import AnswerLease, Bot, Citation, Document, Message

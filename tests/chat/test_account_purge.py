@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlmodel import select
@@ -16,8 +17,18 @@ from kyrochat.db.changes import Changes
 from kyrochat.db.columns import new_id
 from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.engine import Database, open_database
-from kyrochat.db.models import ApiKey, AuditEntry, Conversation, Invitation, PasswordReset, UserSession, WorkspaceMember
-from kyrochat.db.states import WorkspaceRole
+from kyrochat.db.models import (
+    AnswerRating,
+    ApiKey,
+    AuditEntry,
+    Conversation,
+    Invitation,
+    Message,
+    PasswordReset,
+    UserSession,
+    WorkspaceMember,
+)
+from kyrochat.db.states import MessageRole, WorkspaceRole
 from kyrochat.errors import NotFound
 from kyrochat.jobs.queue import ClaimedJob, LeaseLost, Queue, enqueue
 from tests.chat.scene import Chat
@@ -75,6 +86,13 @@ async def settle(chat: Chat) -> Viewer:
                 )
             )
             record(session, AuditAct.BOT_CREATED, replace(ada, client=client), workspace_id=workspace_id)
+        # An answer to her, and what she thinks of it.
+        talk = Conversation(workspace_id=theirs, bot_id=chat.bot.id, user_id=ada.user_id)
+        of: dict[str, Any] = {"workspace_id": theirs}
+        answer = Message(**of, conversation_id=talk.id, position=1, role=MessageRole.ASSISTANT)
+        for row in (talk, answer, AnswerRating(**of, bot_id=chat.bot.id, message_id=answer.id, user_id=ada.user_id)):
+            session.add(row)
+            await session.flush()
         hashed = secret_hash("secret")
         session.add(UserSession(user_id=ada.user_id, refresh_hash=hashed, expires_at=bot.created_at))
         session.add(PasswordReset(user_id=ada.user_id, token_hash=hashed, expires_at=bot.created_at))
@@ -94,6 +112,7 @@ async def test_no_row_tells_of_the_person_any_more(chat: Chat, worker: Database,
         "api_keys",
         "invitations",
         "conversations",
+        "answer_ratings",
         "audit_entries",
     }
     job = await claimed(worker, ada, chat)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from kyrochat.accounts.viewer import Viewer
-from kyrochat.chat.service import Exchange
+from kyrochat.chat.exchanges import Exchange
 from kyrochat.db.engine import Database
 from kyrochat.db.keyset import PageRequest
 from kyrochat.db.states import MessageStatus, WorkspaceRole

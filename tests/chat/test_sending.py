@@ -9,7 +9,8 @@ import pytest
 
 from kyrochat.accounts.viewer import KeyLimits
 from kyrochat.chat.answer import HISTORY_MESSAGES
-from kyrochat.chat.service import AnswerInProgress, Exchange
+from kyrochat.chat.exchanges import AnswerInProgress, Exchange
+from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.keyset import PageRequest
 from kyrochat.db.models import Message
 from kyrochat.db.states import ApiKeyScope, MessageRole, MessageStatus
@@ -17,8 +18,8 @@ from kyrochat.errors import InvalidInput, NotFound, RateLimited
 from kyrochat.rates.limits import MESSAGES_PER_USER
 from kyrochat.rates.service import Rates
 from kyrochat.retrieval.types import Turn
-from tests.chat.scene import Chat, Process, end_of, text_of
-from tests.chat.scripted_model import Pause
+from tests.chat.scene import Chat, Process, end_of, process, text_of
+from tests.chat.scripted_model import Pause, ScriptedModel
 
 
 async def test_ten_sends_with_one_key_are_one_exchange_and_one_answer(chat: Chat, b: Process) -> None:
@@ -51,6 +52,21 @@ async def test_ten_first_sends_with_one_key_at_once_ask_the_model_once(chat: Cha
     assert [message.position for message in await _messages(chat, conversation)] == [1, 2]
 
 
+async def test_ten_first_sends_with_one_key_from_two_processes_are_one_exchange(chat: Chat, urls: DatabaseUrls) -> None:
+    model, conversation = ScriptedModel(["Done."]), await chat.conversation()
+    chat.model.script = ["Done."]
+
+    async with process(urls.app, model) as b:
+        sends = (on.service.send(chat.viewer, conversation, "How many?", idempotency_key="k") for on in (chat.a, b) * 5)
+        exchanges = await asyncio.gather(*sends)
+        (answer_id,) = {exchange.answer.id for exchange in exchanges}
+        assert text_of(await chat.watch(answer_id, on=b)) == "Done."
+
+    assert len(chat.model.prompts) + len(model.prompts) == 1
+    assert [message.position for message in await _messages(chat, conversation)] == [1, 2]
+    assert await chat.leases() == []
+
+
 async def test_a_key_gives_its_exchange_for_ever_and_only_in_its_conversation(chat: Chat) -> None:
     chat.model.script = ["Done."]
     conversation, other = await chat.conversation(), await chat.conversation()
@@ -81,7 +97,8 @@ async def test_of_ten_sends_with_different_keys_one_is_answered_and_nine_are_tol
 
     exchanges = [outcome for outcome in outcomes if isinstance(outcome, Exchange)]
     assert len(exchanges) == 1
-    assert [type(outcome) for outcome in outcomes if not isinstance(outcome, Exchange)] == [AnswerInProgress] * 9
+    refused = [outcome for outcome in outcomes if isinstance(outcome, AnswerInProgress)]
+    assert [each.answer_id for each in refused] == [exchanges[0].answer.id] * 9
     with pytest.raises(AnswerInProgress):
         await b.service.send(chat.viewer, conversation, "From next door")
     pause.release()
@@ -195,7 +212,7 @@ async def _asked(
 async def _messages(chat: Chat, conversation_id: UUID) -> Sequence[Message]:
     """Return all messages, oldest first."""
     (conversation,) = await chat.a.service.conversations(chat.viewer, [conversation_id])
-    page = await chat.a.service.message_page(chat.viewer, conversation, PageRequest(50))
+    page = await chat.a.service.message_page(chat.viewer, conversation.id, PageRequest(50), every_branch=True)
     return sorted(page.rows, key=lambda message: message.position)
 
 

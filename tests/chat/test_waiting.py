@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.chat.events import AnswerEnded
+from kyrochat.chat.exchanges import Exchange
 from kyrochat.chat.queue import AnswerQueue
-from kyrochat.chat.service import Exchange
 from kyrochat.db.columns import new_id
 from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.engine import Database

@@ -19,6 +19,7 @@ from kyrochat.db.engine import Database, open_database, widen
 from kyrochat.db.models import (
     AnswerEvent,
     AnswerLease,
+    AnswerRating,
     AnswerSearch,
     ApiKey,
     ApiKeyUsage,
@@ -102,6 +103,7 @@ async def make_tenant(database: Database, email: str) -> Tenant:
         await session.flush()
         of_message: dict[str, Any] = {"workspace_id": workspace_id, "message_id": message.id}
         session.add(AnswerEvent(**of_message, sequence=1, kind="text", data={}))
+        session.add(AnswerRating(**of_message, bot_id=bot.id, user_id=viewer.user_id))
         session.add(AnswerSearch(**of_message, sequence=1, place=1, trace={}))
         session.add(AnswerLease(**of_message, token=new_id(), leased_until=datetime.now(UTC)))
         session.add(

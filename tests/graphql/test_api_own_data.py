@@ -32,6 +32,8 @@ LOGIN = """mutation ($email: String!, $password: String!) { login(input: {email:
   __typename ... on Problem { message } } }"""
 KEY = """mutation { createApiKey(input: {name: "Program", scopes: [READ]}) {
   ... on ApiKeyCreated { secret apiKey { id } } } }"""
+RATE = """mutation ($id: ID!, $comment: String) {
+  rateAnswer(input: {messageId: $id, rating: UP, comment: $comment}) { __typename } }"""
 PASSWORD = "correct horse battery staple"
 # What belongs to one person and must not turn up anywhere else.
 OWN = "The heron of Ada stands in the reeds."
@@ -59,6 +61,7 @@ async def asked(user: GraphQLClient, bot_id: str, question: str) -> str:
     conversation = await new_conversation(user, bot_id)
     exchange = await user.run(SEND, conversation=conversation, text=question)
     await watched(user, exchange["answer"]["id"])
+    await user.run(RATE, id=exchange["answer"]["id"], comment=f"On {question}")
     return conversation
 
 
@@ -123,6 +126,8 @@ async def test_an_archive_has_all_of_ones_own(scene: Scene) -> None:
     for one in conversations:
         assert [message["role"] for message in one["messages"]] == ["USER", "ASSISTANT"]
         assert QUESTIONS[one["messages"][1]["citations"][0]["quote"]] == one["messages"][0]["text"]
+        assert one["messages"][1]["feedback"]["comment"] == f"On {one['messages'][0]['text']}"
+        assert one["conversation"]["activeLeafId"] == one["messages"][1]["id"]
     assert [key["name"] for key in json.loads(zipped.read("api-keys.json"))] == ["Program"]
     assert secret not in everything(zipped)
     assert {entry["act"] for entry in json.loads(zipped.read("audit-log.json"))} >= {

@@ -37,18 +37,23 @@ WITH_AN_ID = {name for name, found in OBJECTS.items() if "Node" in {one.name for
 ON_A_WEB_PAGE = {
     "Query": "bot bots conversation invitation node nodes serverInfo",
     "Mutation": "login refreshSession refreshSocket register requestPasswordReset resetPassword"
-    " deleteConversation sendMessage startConversation stopAnswer",
+    " deleteConversation editMessage rateAnswer regenerateAnswer selectBranch sendMessage startConversation stopAnswer"
+    " withdrawRating",
     "Subscription": "answerEvents",
     "Bot": "conversations description greeting id name suggestedQuestions",
     "BotConnection": "edges nodes pageInfo totalCount",
     "BotEdge": "cursor node",
     "Document": "id mediaType title url",
-    "Conversation": "bot createdAt id messages title updatedAt",
+    "Conversation": "activeLeaf bot createdAt id messages title updatedAt",
     # Reachable by a secret key only: for browsers the list itself is refused.
     "ConversationConnection": "edges nodes pageInfo totalCount",
     "ConversationEdge": "cursor node",
-    "Message": "citations conversation createdAt finishReason grounded historyTrimmed id model parent removedCitations "
-    "role status text usage",
+    "Message": "branch children citations conversation createdAt feedback finishReason grounded historyTrimmed id model"
+    " parent removedCitations role siblings status text usage",
+    "MessageSiblings": "count ids place",
+    "MessageChildren": "count ids",
+    # A visitor's own.
+    "Feedback": "answer citations comment grounded model question ratedAt rating",
     "MessageConnection": "edges nodes pageInfo totalCount",
     "MessageEdge": "cursor node",
     "Usage": "completionTokens promptTokens",
@@ -75,7 +80,7 @@ ON_A_WEB_PAGE = {
     "Problem": "message",
     "InputIssue": "message path",
     "InvalidInputProblem": "issues message",
-    "ConflictProblem": "message",
+    "ConflictProblem": "answerInProgress message",
     "NotFoundProblem": "message",
     "QuotaExceededProblem": "message",
     "RateLimitedProblem": "message retryAfterSeconds",

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from uuid import UUID
 
 from kyrochat.accounts import audit_repository
@@ -16,7 +15,6 @@ from kyrochat.errors import Forbidden
 from kyrochat.rules import Rules
 
 # Beyond these no log has entries, and some times have no form in UTC.
-EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ def _administers(viewer: Viewer) -> bool:
 
 def _readable(viewer: Viewer, wanted: Wanted) -> Wanted:
     rules = Rules()
-    wanted = replace(wanted, since=_moment(rules, "since", wanted.since), until=_moment(rules, "until", wanted.until))
+    wanted = replace(wanted, since=rules.moment("since", wanted.since), until=rules.moment("until", wanted.until))
     rules.enforce()
     if _administers(viewer):
         return wanted
@@ -82,12 +80,3 @@ def _may_read(viewer: Viewer, entry: AuditEntry) -> bool:
     except Forbidden:
         return False
     return True
-
-
-def _moment(rules: Rules, name: str, given: datetime | None) -> datetime | None:
-    if given is None:
-        return None
-    moment = given if given.tzinfo else given.replace(tzinfo=UTC)
-    if not EARLIEST <= moment <= LATEST:
-        rules.add(name, f"It is a time between {EARLIEST.year} and {LATEST.year}.")
-    return moment

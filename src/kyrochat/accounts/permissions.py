@@ -27,6 +27,7 @@ class Act(Enum):
     SEARCH = ("search", _VIEWER, frozenset({_READ, _ADMIN}))
     INGEST = ("add, retry and delete documents", _EDITOR, frozenset({_INGEST, _ADMIN}))
     CHAT = ("chat", _VIEWER, frozenset({_CHAT, _ADMIN}))
+    READ_FEEDBACK = ("read what users think of answers", _EDITOR, frozenset({_ADMIN}))
     SEE_MEMBERS = ("see members", _VIEWER, frozenset({_ADMIN}), True)
     MANAGE_MEMBERS = ("invite, change and remove members", _OWNER, _NO_KEY)
     MANAGE_KEYS = ("create, see and revoke API keys", _OWNER, _NO_KEY)

@@ -6,9 +6,9 @@ from typing import Any
 
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.accounts.zip_stream import Entry, as_json, json_list
-from kyrochat.chat import repository
+from kyrochat.chat import feedback_repository, repository
 from kyrochat.db.engine import Database
-from kyrochat.db.models import Citation, Conversation, Message
+from kyrochat.db.models import AnswerRating, Citation, Conversation, Message
 
 BATCH_CONVERSATIONS = 100
 BATCH_MESSAGES = 50
@@ -49,10 +49,13 @@ class ConversationExport:
                 ids = [each.id for each in messages]
                 cited = await repository.citations(session, ids, viewer=viewer)
                 searches = await repository.searches(session, ids, viewer=viewer)
+                ratings = await feedback_repository.of_messages(session, ids, viewer.user_id)
+            opinions = {each.message_id: each for each in ratings}
             for message in messages:
                 yield {
                     **_message(message),
                     "citations": [_citation(each) for each in cited if each.message_id == message.id],
+                    "feedback": _feedback(opinions.get(message.id)),
                     "searches": [each.trace for each in searches if each.message_id == message.id],
                 }
             if len(messages) < BATCH_MESSAGES:
@@ -66,9 +69,16 @@ def _conversation(row: Conversation) -> Mapping[str, Any]:
         "workspaceId": row.workspace_id,
         "botId": row.bot_id,
         "title": row.title,
+        "activeLeafId": row.active_leaf_id,
         "createdAt": row.created_at,
         "updatedAt": row.updated_at,
     }
+
+
+def _feedback(rating: AnswerRating | None) -> Mapping[str, Any] | None:
+    if rating is None:
+        return None
+    return {"rating": rating.rating, "comment": rating.comment, "ratedAt": rating.updated_at}
 
 
 def _message(message: Message) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from kyrochat.accounts.permissions import Act
 from kyrochat.accounts.viewer import Viewer
-from kyrochat.chat import repository
+from kyrochat.chat import repository, tree_repository
 from kyrochat.db.engine import Database
 from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import Citation, Conversation, Message
@@ -49,15 +49,50 @@ class ConversationReader:
         async with self.database.begin(viewer.workspaces) as session:
             return await repository.conversation_count(session, bot_id, viewer=viewer)
 
-    async def message_page(self, viewer: Viewer, conversation: Conversation, request: PageRequest) -> Page[Message]:
-        """Return one page of the messages of a conversation of the viewer's, newest first; keys are positions."""
-        async with self.database.begin(viewer.workspaces) as session:
-            return await repository.message_page(session, conversation.id, request)
+    async def message_page(
+        self,
+        viewer: Viewer,
+        conversation_id: UUID,
+        request: PageRequest,
+        *,
+        leaf_id: UUID | None = None,
+        every_branch: bool = False,
+    ) -> Page[Message]:
+        """Return one page of the active branch of a conversation of the viewer's, newest first; keys are positions.
 
-    async def message_count(self, viewer: Viewer, conversation: Conversation) -> int:
-        """Return how many messages a conversation has."""
+        With a leaf, of the branch that ends with that message. With `every_branch`, of all messages.
+        """
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.message_count(session, conversation.id)
+            if every_branch:
+                return await repository.message_page(session, conversation_id, request)
+            return await tree_repository.branch_page(session, conversation_id, leaf_id, request)
+
+    async def message_count(
+        self, viewer: Viewer, conversation_id: UUID, *, leaf_id: UUID | None = None, every_branch: bool = False
+    ) -> int:
+        """Return how many messages `message_page` leads through."""
+        async with self.database.begin(viewer.workspaces) as session:
+            if every_branch:
+                return await repository.message_count(session, conversation_id)
+            return await tree_repository.branch_count(session, conversation_id, leaf_id)
+
+    async def active_leaves(self, viewer: Viewer, conversation_ids: Sequence[UUID]) -> Mapping[UUID, UUID]:
+        """Return the last message of the active branch of each conversation of the viewer's that has messages."""
+        async with self.database.begin(viewer.workspaces) as session:
+            return await tree_repository.active_leaves(session, conversation_ids, viewer=viewer)
+
+    async def replies(
+        self, viewer: Viewer, places: Sequence[tuple[UUID, UUID | None]]
+    ) -> Mapping[tuple[UUID, UUID | None], list[UUID]]:
+        """Return the messages in each place that has some, the oldest first.
+
+        A place is a conversation and the message that is replied to; without one, the beginning of the conversation.
+        """
+        async with self.database.begin(viewer.workspaces) as session:
+            found: dict[tuple[UUID, UUID | None], list[UUID]] = {}
+            for conversation_id, parent_id, message_id in await tree_repository.replies(session, places, viewer=viewer):
+                found.setdefault((conversation_id, parent_id), []).append(message_id)
+        return found
 
     async def citations(self, viewer: Viewer, message_ids: Sequence[UUID]) -> Sequence[Citation]:
         """Return the citations of messages of the viewer's, by message and number."""

@@ -15,7 +15,8 @@ from kyrochat.db.models import AnswerLease, AnswerSearch, Bot, Citation, Convers
 from kyrochat.db.states import MessageRole, MessageStatus
 
 
-def _own(viewer: Viewer) -> SelectOfScalar[Conversation]:
+def own_conversations(viewer: Viewer) -> SelectOfScalar[Conversation]:
+    """Return the query on what the viewer may see: his own, and for keys of web pages what such keys began."""
     query = (
         select(Conversation)
         .join(Bot, col(Bot.id) == Conversation.bot_id)
@@ -33,7 +34,7 @@ async def conversation(
     session: AsyncSession, conversation_id: UUID, *, viewer: Viewer, for_update: bool = False
 ) -> Conversation | None:
     """Return the user's conversation: absent and somebody else's look the same."""
-    query = _own(viewer).where(Conversation.id == conversation_id)
+    query = own_conversations(viewer).where(Conversation.id == conversation_id)
     if for_update:
         query = query.with_for_update(of=Conversation)
     return (await session.exec(query)).one_or_none()
@@ -43,7 +44,7 @@ async def conversations(
     session: AsyncSession, conversation_ids: Sequence[UUID], *, viewer: Viewer
 ) -> Sequence[Conversation]:
     """Return those of the conversations that are the user's, in no order."""
-    query = _own(viewer).where(col(Conversation.id).in_(conversation_ids))
+    query = own_conversations(viewer).where(col(Conversation.id).in_(conversation_ids))
     return (await session.exec(query)).all()
 
 
@@ -71,13 +72,13 @@ async def conversation_page(
     session: AsyncSession, bot_id: UUID, request: PageRequest, *, viewer: Viewer
 ) -> Page[Conversation]:
     """Return one page of the user's conversations with a bot, newest first; public ones are other people's."""
-    query = _own(viewer).where(Conversation.bot_id == bot_id, col(Conversation.is_public).is_(False))
+    query = own_conversations(viewer).where(Conversation.bot_id == bot_id, col(Conversation.is_public).is_(False))
     return await page(session, query, Conversation.id, request)
 
 
 async def own_after(session: AsyncSession, after: UUID | None, limit: int, *, viewer: Viewer) -> Sequence[Conversation]:
     """Return up to `limit` conversations of the user, the oldest first; public ones are other people's."""
-    query = _own(viewer).where(col(Conversation.is_public).is_(False))
+    query = own_conversations(viewer).where(col(Conversation.is_public).is_(False))
     if after is not None:
         query = query.where(col(Conversation.id) > after)
     return (await session.exec(query.order_by(col(Conversation.id)).limit(limit))).all()
@@ -85,13 +86,13 @@ async def own_after(session: AsyncSession, after: UUID | None, limit: int, *, vi
 
 async def conversation_count(session: AsyncSession, bot_id: UUID, *, viewer: Viewer) -> int:
     """Return how many conversations `conversation_page` leads through."""
-    own = _own(viewer).where(Conversation.bot_id == bot_id, col(Conversation.is_public).is_(False))
+    own = own_conversations(viewer).where(Conversation.bot_id == bot_id, col(Conversation.is_public).is_(False))
     return (await session.exec(select(func.count()).select_from(own.subquery()))).one()
 
 
 async def messages(session: AsyncSession, message_ids: Sequence[UUID], *, viewer: Viewer) -> Sequence[Message]:
     """Return those of the messages that are in the user's conversations, in no order."""
-    own = _own(viewer).subquery()
+    own = own_conversations(viewer).subquery()
     query = select(Message).join(own, own.c.id == Message.conversation_id).where(col(Message.id).in_(message_ids))
     return (await session.exec(query)).all()
 
@@ -114,13 +115,16 @@ async def message_count(session: AsyncSession, conversation_id: UUID) -> int:
 
 
 async def exchange_by_key(session: AsyncSession, conversation_id: UUID, key: str) -> tuple[Message, Message] | None:
-    """Return the question sent under an idempotency key, and its first answer."""
+    """Return the question that was sent under an idempotency key, with its first answer; or the answer, with its
+    question."""
     query = select(Message).where(Message.conversation_id == conversation_id, Message.idempotency_key == key)
-    question = (await session.exec(query)).one_or_none()
-    if question is None:
+    found = (await session.exec(query)).one_or_none()
+    if found is None:
         return None
-    answers = select(Message).where(Message.parent_id == question.id).order_by(col(Message.position)).limit(1)
-    return question, (await session.exec(answers)).one()
+    if found.role is MessageRole.ASSISTANT:
+        return (await session.exec(select(Message).where(Message.id == found.parent_id))).one(), found
+    answers = select(Message).where(Message.parent_id == found.id).order_by(col(Message.position)).limit(1)
+    return found, (await session.exec(answers)).one()
 
 
 async def last_message(session: AsyncSession, conversation_id: UUID) -> Message | None:
@@ -168,7 +172,7 @@ _BRANCH = text("""
 
 async def citations(session: AsyncSession, message_ids: Sequence[UUID], *, viewer: Viewer) -> Sequence[Citation]:
     """Return the citations of those of the messages that are in the user's conversations, by message and number."""
-    own = _own(viewer).subquery()
+    own = own_conversations(viewer).subquery()
     query = (
         select(Citation)
         .join(Message, col(Message.id) == Citation.message_id)
@@ -181,7 +185,7 @@ async def citations(session: AsyncSession, message_ids: Sequence[UUID], *, viewe
 
 async def searches(session: AsyncSession, message_ids: Sequence[UUID], *, viewer: Viewer) -> Sequence[AnswerSearch]:
     """Return the searches for those of the messages that are in the user's conversations, in order."""
-    own = _own(viewer).subquery()
+    own = own_conversations(viewer).subquery()
     query = (
         select(AnswerSearch)
         .join(Message, col(Message.id) == AnswerSearch.message_id)

@@ -15,11 +15,22 @@ from kyrochat.chat import repository
 from kyrochat.chat.answer import Assignment
 from kyrochat.chat.ending import Ending, end_answer
 from kyrochat.chat.events import AnswerEnded, LogEntry
+from kyrochat.chat.exchanges import (
+    AnotherAnswer,
+    AnswerInProgress,
+    EditedQuestion,
+    Exchange,
+    NewQuestion,
+    Request,
+    conversation_of,
+    known_exchange,
+    locked,
+    row_id,
+    store,
+)
 from kyrochat.chat.reading import ConversationReader
 from kyrochat.chat.running import RunningAnswers
-from kyrochat.chat.titles import derived_title
 from kyrochat.db.changes import Changes, answer_topic
-from kyrochat.db.columns import new_id
 from kyrochat.db.models import Bot, Conversation, Message
 from kyrochat.db.states import MessageRole, MessageStatus
 from kyrochat.errors import Conflict, InvalidInput, NotFound
@@ -37,26 +48,11 @@ MAX_SEARCH_RESULTS = 50
 MAX_SEQUENCE = 2**31 - 1
 
 
-class AnswerInProgress(Conflict):
-    """The conversation's last answer is still being written."""
-
-    def __init__(self) -> None:
-        super().__init__("An answer is being written in this conversation. Wait for its end, or call `stopAnswer`.")
-
-
 class NotStreaming(Conflict):
     """The message is not an answer that is being written."""
 
     def __init__(self, status: MessageStatus) -> None:
         super().__init__(f"Only an answer that is STREAMING can be stopped; this message is {status}.")
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """A question and its answer."""
-
-    question: Message
-    answer: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +96,7 @@ class ChatService(ConversationReader):
             viewer.must(Act.CHAT, bot.workspace_id)
             is_public = viewer.key is not None and viewer.key.is_public
             conversation = Conversation(
-                id=_id(is_public),
+                id=row_id(is_public=is_public),
                 workspace_id=bot.workspace_id,
                 bot_id=bot.id,
                 user_id=viewer.user_id,
@@ -123,80 +119,70 @@ class ChatService(ConversationReader):
     ) -> Exchange:
         """Store a question with an empty answer, begin to write the answer, and return both at once.
 
-        The same idempotency key returns the same exchange. A second question waits for the first one's answer:
-        questions and answers of a conversation are in strict order.
+        It follows the last message of the active branch, or the answer `parent_id`. The same idempotency key returns
+        the same exchange. One answer at a time is written in a conversation, whatever the branch: whoever asks
+        meanwhile is told so.
 
         Raises:
             InvalidInput: the text is empty or too long, or the parent is not an answer of this conversation.
             NotFound: the viewer has no such conversation.
             AnswerInProgress: an answer is being written in the conversation.
+            KeyUsedOtherwise: the key was used to have a question answered once more.
+            TooManySiblings: there are too many questions in that place.
             QuotaExceeded: the viewer's API key has used up its tokens of today.
             RateLimited: the viewer has sent too many messages.
             Overloaded: too many answers are being written, or wait for that.
         """
-        viewer.must(Act.CHAT)
-        rules = Rules()
-        text = rules.text("text", text, max_chars=MAX_QUESTION_CHARS, min_chars=1)
-        if idempotency_key is not None:
-            idempotency_key = rules.text("idempotencyKey", idempotency_key, max_chars=MAX_KEY_CHARS, min_chars=1)
-        rules.enforce()
+        text, idempotency_key = _checked(viewer, text, idempotency_key)
+        return await self._ask(viewer, NewQuestion(conversation_id, text, parent_id), idempotency_key)
+
+    async def edit(
+        self, viewer: Viewer, message_id: UUID, text: str, *, idempotency_key: str | None = None
+    ) -> Exchange:
+        """Ask a question in other words, in the same place: the first one stays, with all that followed it.
+
+        Raises:
+            NotFound: the viewer has no such question.
+            InvalidInput, AnswerInProgress and the others: as `send` does.
+        """
+        text, idempotency_key = _checked(viewer, text, idempotency_key)
+        return await self._ask(viewer, EditedQuestion(message_id, text), idempotency_key)
+
+    async def regenerate(self, viewer: Viewer, message_id: UUID, *, idempotency_key: str | None = None) -> Exchange:
+        """Have the question of an answer answered once more, however that one ended; it stays as it is.
+
+        Raises:
+            NotFound: the viewer has no such answer.
+            InvalidInput, AnswerInProgress and the others: as `send` does.
+        """
+        _, idempotency_key = _checked(viewer, None, idempotency_key)
+        return await self._ask(viewer, AnotherAnswer(message_id), idempotency_key)
+
+    async def _ask(self, viewer: Viewer, request: Request, key: str | None) -> Exchange:
         limit = MESSAGES_PER_KEY if viewer.speaks_for_many else MESSAGES_PER_USER
         await self.rates.charge(limit, viewer.counted_as)
         # A client that goes away between the commit and the start must not leave an answer that nobody writes.
-        return await self.running.stored(self._send(viewer, conversation_id, text, idempotency_key, parent_id))
+        return await self.running.stored(self._begin(viewer, request, key))
 
-    async def _send(
-        self, viewer: Viewer, conversation_id: UUID, text: str, idempotency_key: str | None, parent_id: UUID | None
-    ) -> Exchange:
+    async def _begin(self, viewer: Viewer, request: Request, key: str | None) -> Exchange:
         token = uuid4()
         async with self.database.begin(viewer.workspaces) as session:
-            conversation = await self._lock(session, viewer, conversation_id)
-            if idempotency_key is not None:
-                known = await repository.exchange_by_key(session, conversation.id, idempotency_key)
-                if known is not None:
-                    return Exchange(*known)
-            if await repository.streaming(session, conversation.id):
-                raise AnswerInProgress
+            conversation = await conversation_of(session, viewer, request)
+            known = await known_exchange(session, conversation, request, key)
+            if known is not None:
+                return known
+            for answer_id in await repository.streaming(session, conversation.id):
+                raise AnswerInProgress(answer_id)
             self.running.must_have_room(conversation.workspace_id, viewer.counted_as)
             await must_have_budget(session, viewer)
             bot = await _bot(session, viewer, conversation.bot_id)
-            last = await repository.last_message(session, conversation.id)
-            parent = last if parent_id is None else await _parent(session, conversation, parent_id)
-            position = last.position if last else 0
-            question = Message(
-                id=_id(conversation.is_public),
-                workspace_id=conversation.workspace_id,
-                conversation_id=conversation.id,
-                parent_id=parent.id if parent else None,
-                position=position + 1,
-                role=MessageRole.USER,
-                text=text,
-                idempotency_key=idempotency_key,
-            )
-            session.add(question)
-            # Before the answer, whose foreign key names it.
-            await session.flush()
-            answer = Message(
-                id=_id(conversation.is_public),
-                workspace_id=conversation.workspace_id,
-                conversation_id=conversation.id,
-                parent_id=question.id,
-                position=position + 2,
-                role=MessageRole.ASSISTANT,
-                status=MessageStatus.STREAMING,
-                model=self.running.answerer.model.model_of(bot.model),
-                api_key_id=viewer.key_id,
-            )
-            session.add(answer)
-            await repository.add_lease(session, answer, token, self.running.lease)
-            await session.flush()
-            for row in (question, answer):
-                await session.refresh(row)
-            conversation.title = conversation.title or derived_title(text)
-            conversation.updated_at = answer.created_at
-            session.add(conversation)
-        self.running.start(answer.id, answer.workspace_id, token, Assignment(bot, question.id, text), viewer.counted_as)
-        return Exchange(question, answer)
+            model = self.running.answerer.model.model_of(bot.model)
+            exchange = await store(session, conversation, request, key=key, model=model, api_key_id=viewer.key_id)
+            await repository.add_lease(session, exchange.answer, token, self.running.lease)
+        question, answer = exchange.question, exchange.answer
+        assignment = Assignment(bot, question.id, question.text)
+        self.running.start(answer.id, answer.workspace_id, token, assignment, viewer.counted_as)
+        return exchange
 
     async def stop(self, viewer: Viewer, message_id: UUID) -> Message:
         """End an answer with the text so far, whichever process writes it, and return it.
@@ -266,7 +252,7 @@ class ChatService(ConversationReader):
         """
         viewer.must(Act.CHAT)
         async with self.database.begin(viewer.workspaces) as session:
-            conversation = await self._lock(session, viewer, conversation_id)
+            conversation = await locked(session, viewer, conversation_id)
             # An end like any other: it tells watchers and the writer, and what the answer took so far is charged.
             for answer_id in await repository.streaming(session, conversation_id):
                 await end_answer(session, self.changes, answer_id, Ending(MessageStatus.STOPPED))
@@ -280,16 +266,17 @@ class ChatService(ConversationReader):
             )
         return conversation_id
 
-    async def _lock(self, session: AsyncSession, viewer: Viewer, conversation_id: UUID) -> Conversation:
-        conversation = await repository.conversation(session, conversation_id, viewer=viewer, for_update=True)
-        if conversation is None:
-            raise NotFound("conversation")
-        return conversation
 
-
-def _id(is_public: bool) -> UUID:
-    # Whoever has the id of something public may read it: so it must not tell when it was made, nor be near another.
-    return uuid4() if is_public else new_id()
+def _checked(viewer: Viewer, text: str | None, idempotency_key: str | None) -> tuple[str, str | None]:
+    """Return the text and the key as they are stored; '' without a text."""
+    viewer.must(Act.CHAT)
+    rules = Rules()
+    if text is not None:
+        text = rules.text("text", text, max_chars=MAX_QUESTION_CHARS, min_chars=1)
+    if idempotency_key is not None:
+        idempotency_key = rules.text("idempotencyKey", idempotency_key, max_chars=MAX_KEY_CHARS, min_chars=1)
+    rules.enforce()
+    return text or "", idempotency_key
 
 
 async def _bot(session: AsyncSession, viewer: Viewer, bot_id: UUID) -> Bot:
@@ -297,10 +284,3 @@ async def _bot(session: AsyncSession, viewer: Viewer, bot_id: UUID) -> Bot:
     if bot is None:
         raise NotFound("bot")
     return bot
-
-
-async def _parent(session: AsyncSession, conversation: Conversation, parent_id: UUID) -> Message:
-    parent = await repository.message_in(session, conversation.id, parent_id)
-    if parent is None or parent.role is not MessageRole.ASSISTANT:
-        raise InvalidInput.at("parentId", "It names no answer of this conversation.")
-    return parent

@@ -105,6 +105,13 @@ class FinishReason(StrEnum):
     UNAVAILABLE = "UNAVAILABLE"
 
 
+class Rating(StrEnum):
+    """What a user thinks of an answer."""
+
+    UP = "UP"
+    DOWN = "DOWN"
+
+
 class JobState(StrEnum):
     """Where a job stands. Finished jobs leave no row."""
 

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 import strawberry
 from strawberry import UNSET
 
+from kyrochat.accounts.permissions import Act
 from kyrochat.bots.service import BotFields
+from kyrochat.chat.feedback import Wanted
 from kyrochat.db import models
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.enums import DocumentStatus
+from kyrochat.graphql.feedback import Feedback, RatingFilter, Since
 from kyrochat.graphql.ids import global_id, optional_row_id, row_id
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
@@ -104,6 +107,25 @@ class Bot(Node):
         return connection(
             page, lambda row: translate(row, info.context), lambda: chat.conversation_count(viewer, self.row.id)
         )
+
+    @strawberry.field(description="What users think of its answers, newest first; null unless you may change the bot.")
+    async def feedback(
+        self,
+        info: Info,
+        first: First = 20,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+        rating: RatingFilter = UNSET,
+        since: Since = UNSET,
+    ) -> Connection[Feedback] | None:
+        """Page."""
+        service, viewer = info.context.services.feedback, info.context.viewer
+        if not Act.READ_FEEDBACK.allows(viewer.workspaces[self.row.workspace_id]):
+            return None
+        wanted = Wanted(rating or None, since or None)
+        page = await service.page(viewer, self.row, page_request(first, after, last, before), wanted)
+        return connection(page, Feedback.from_service, lambda: service.count(viewer, self.row, wanted))
 
 
 @translate.register

@@ -3,22 +3,23 @@
 from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, cast
+from uuid import UUID
 
 import strawberry
 from strawberry import UNSET
 
-from kyrochat.chat import service
 from kyrochat.db import models
+from kyrochat.db.keyset import PageRequest
 from kyrochat.errors import NotFound
 from kyrochat.graphql.answer_events import AnswerEvent, event_type
 from kyrochat.graphql.answer_facts import AnswerFacts
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.enums import MessageRole, MessageStatus
-from kyrochat.graphql.ids import global_id, optional_row_id, row_id
+from kyrochat.graphql.feedback import Feedback
+from kyrochat.graphql.ids import global_id, row_id
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
 from kyrochat.graphql.passages import Citation, Passage
-from kyrochat.graphql.problems import ConflictProblem, InvalidInputProblem, NotFoundProblem, QuotaExceededProblem
 from kyrochat.graphql.searches import Retrieval, SearchTrace
 from kyrochat.graphql.translate import translate
 
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from kyrochat.graphql.bots import Bot
 
 ConversationId = Annotated[strawberry.ID, strawberry.argument(description="The id of a conversation.")]
-MessageId = Annotated[strawberry.ID, strawberry.argument(description="The id of an answer.")]
+AnswerId = Annotated[strawberry.ID, strawberry.argument(description="The id of an answer.")]
+EveryBranch = Annotated[
+    bool, strawberry.argument(description="List the messages of all branches, in the order of writing.")
+]
 
 
 @strawberry.type(description="Questions of yours to one bot, and the answers.")
@@ -57,16 +61,29 @@ class Conversation(Node):
             raise NotFound("bot")
         return cast("Bot", translate(row, info.context))
 
-    @strawberry.field(description="Its messages, newest first; `last` begins with the oldest.")
+    @strawberry.field(
+        description="The messages of its active branch, newest first; `last` begins with the oldest. "
+        "Cursors hold on every branch that the message is on."
+    )
     async def messages(
-        self, info: Info, first: First = 50, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
+        self,
+        info: Info,
+        first: First = 50,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+        every_branch: EveryBranch = False,
     ) -> Connection[Annotated["Message", strawberry.lazy("kyrochat.graphql.chat")]]:
         """Page."""
-        chat, viewer = info.context.services.chat, info.context.viewer
-        page = await chat.message_page(viewer, self.row, page_request(first, after, last, before, key=int))
-        return connection(
-            page, Message.from_row, lambda: chat.message_count(viewer, self.row), key=lambda row: row.position
-        )
+        request = page_request(first, after, last, before, key=int)
+        return await _messages(info.context, self.row.id, request, every_branch=every_branch)
+
+    @strawberry.field(description="The last message of its active branch; null before the first question.")
+    async def active_leaf(self, info: Info) -> Annotated["Message", strawberry.lazy("kyrochat.graphql.chat")] | None:
+        """Load."""
+        leaf_id = await info.context.active_leaves.load(self.row.id)
+        row = await info.context.messages.load(leaf_id) if leaf_id else None
+        return Message.from_row(row) if row else None
 
 
 @strawberry.type(description="Tokens that an answer took, as its provider counts them; words in offline mode.")
@@ -75,6 +92,25 @@ class Usage:
 
     prompt_tokens: int = strawberry.field(description="What the model read.")
     completion_tokens: int = strawberry.field(description="What the model wrote.")
+
+
+@strawberry.type(description="The messages that stand in one place: versions of a question, or answers to it.")
+class MessageSiblings:
+    """From ids."""
+
+    place: int = strawberry.field(description="Which of them this message is, from 1 on: the 2 of 2/3.")
+    count: int = strawberry.field(description="How many there are, this one included: the 3 of 2/3.")
+    ids: list[strawberry.ID] = strawberry.field(
+        description="All of them, the oldest first, up to 100. Turn to one with `selectBranch`."
+    )
+
+
+@strawberry.type(description="The messages that follow a message directly.")
+class MessageChildren:
+    """From ids."""
+
+    count: int = strawberry.field(description="How many there are; 0 where a branch ends.")
+    ids: list[strawberry.ID] = strawberry.field(description="All of them, the oldest first, up to 100.")
 
 
 @strawberry.type(description="A question or an answer.")
@@ -121,6 +157,36 @@ class Message(AnswerFacts, Node):
         row = await info.context.messages.load(self.row.parent_id) if self.row.parent_id else None
         return Message.from_row(row) if row else None
 
+    @strawberry.field(description="The messages in its place, itself included.")
+    async def siblings(self, info: Info) -> MessageSiblings:
+        """Load."""
+        found = await info.context.replies.load((self.row.conversation_id, self.row.parent_id))
+        # One that was deleted in this very moment stands alone.
+        ids = found if self.row.id in found else [self.row.id]
+        return MessageSiblings(place=ids.index(self.row.id) + 1, count=len(ids), ids=_message_ids(ids))
+
+    @strawberry.field(description="The messages that follow it directly.")
+    async def children(self, info: Info) -> MessageChildren:
+        """Load."""
+        found = await info.context.replies.load((self.row.conversation_id, self.row.id))
+        return MessageChildren(count=len(found), ids=_message_ids(found))
+
+    @strawberry.field(
+        description="The branch that ends with it, itself included, newest first; `last` begins with the oldest."
+    )
+    async def branch(
+        self, info: Info, first: First = 50, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
+    ) -> Connection[Annotated["Message", strawberry.lazy("kyrochat.graphql.chat")]]:
+        """Page."""
+        request = page_request(first, after, last, before, key=int)
+        return await _messages(info.context, self.row.conversation_id, request, leaf_id=self.row.id)
+
+    @strawberry.field(description="What you think of it; null unless you have rated it.")
+    async def feedback(self, info: Info) -> Feedback | None:
+        """Load."""
+        rated = await info.context.feedback.load(self.row.id)
+        return Feedback.from_service(rated) if rated else None
+
     @strawberry.field(description="The quotes that its markers stand for, by number.")
     async def citations(self, info: Info) -> list[Citation]:
         """Load."""
@@ -143,6 +209,28 @@ class Message(AnswerFacts, Node):
         return Usage(prompt_tokens=self.row.prompt_tokens, completion_tokens=self.row.completion_tokens)
 
 
+async def _messages(
+    context: Context,
+    conversation_id: UUID,
+    request: PageRequest,
+    *,
+    leaf_id: UUID | None = None,
+    every_branch: bool = False,
+) -> Connection[Message]:
+    chat, viewer = context.services.chat, context.viewer
+    page = await chat.message_page(viewer, conversation_id, request, leaf_id=leaf_id, every_branch=every_branch)
+    return connection(
+        page,
+        Message.from_row,
+        lambda: chat.message_count(viewer, conversation_id, leaf_id=leaf_id, every_branch=every_branch),
+        key=lambda row: row.position,
+    )
+
+
+def _message_ids(row_ids: list[UUID]) -> list[strawberry.ID]:
+    return [global_id("Message", row_id) for row_id in row_ids]
+
+
 @translate.register
 def _(row: models.Conversation, context: Context) -> Conversation:
     del context
@@ -153,67 +241,6 @@ def _(row: models.Conversation, context: Context) -> Conversation:
 def _(row: models.Message, context: Context) -> Message:
     del context
     return Message.from_row(row)
-
-
-@strawberry.type(description="A question, and the answer that is being written.")
-class Exchange:
-    """From service.Exchange."""
-
-    question: Message = strawberry.field(description="The question as it was stored.")
-    answer: Message = strawberry.field(description="The answer; watch it with `answerEvents`.")
-
-    @classmethod
-    def from_service(cls, exchange: service.Exchange) -> "Exchange":
-        """Translate."""
-        return cls(question=Message.from_row(exchange.question), answer=Message.from_row(exchange.answer))
-
-
-@strawberry.type(description="A conversation that is gone, with its messages.")
-class DeletedConversation:
-    """The answer of `deleteConversation`."""
-
-    id: strawberry.ID = strawberry.field(description="The id that it had.")
-
-
-@strawberry.input(description="A new conversation.")
-class StartConversationInput:
-    """For `startConversation`."""
-
-    bot_id: strawberry.ID = strawberry.field(description="The bot that shall answer.")
-    title: str | None = strawberry.field(default=UNSET, description="By default the start of the first question.")
-
-
-@strawberry.input(description="A question.")
-class SendMessageInput:
-    """For `sendMessage`."""
-
-    conversation_id: strawberry.ID = strawberry.field(description="The conversation to ask in.")
-    text: str = strawberry.field(description="The question, up to 20,000 characters.")
-    idempotency_key: str | None = strawberry.field(
-        default=UNSET,
-        description="Any text of yours, new for each question: sending it again returns the same exchange.",
-    )
-    parent_id: strawberry.ID | None = strawberry.field(
-        default=UNSET, description="The answer that the question follows; the newest by default."
-    )
-
-
-StartConversationResult = Annotated[
-    Conversation | InvalidInputProblem | NotFoundProblem,
-    strawberry.union("StartConversationResult", description="The conversation, or why there is none."),
-]
-SendMessageResult = Annotated[
-    Exchange | InvalidInputProblem | ConflictProblem | NotFoundProblem | QuotaExceededProblem,
-    strawberry.union("SendMessageResult", description="Question and answer, or why they were not stored."),
-]
-StopAnswerResult = Annotated[
-    Message | ConflictProblem | NotFoundProblem,
-    strawberry.union("StopAnswerResult", description="The answer with the text so far, or why it cannot be stopped."),
-]
-DeleteConversationResult = Annotated[
-    DeletedConversation | NotFoundProblem,
-    strawberry.union("DeleteConversationResult", description="It is gone, or was not there."),
-]
 
 
 @strawberry.type
@@ -241,51 +268,6 @@ class ChatQuery:
 
 
 @strawberry.type
-class ChatMutation:
-    """Mutations on conversations."""
-
-    @strawberry.mutation(description="Begin a conversation with a bot.")
-    async def start_conversation(
-        self, info: Info, input: Annotated[StartConversationInput, strawberry.argument(description="With whom.")]
-    ) -> StartConversationResult:
-        """Start."""
-        chat = info.context.services.chat
-        return Conversation.from_row(await chat.start(info.context.viewer, row_id("Bot", input.bot_id), input.title))
-
-    @strawberry.mutation(
-        description="Store a question and start the answer; the server owns the answer, whoever watches. "
-        "The same `idempotencyKey` returns the same exchange. "
-        "While an answer is being written in the conversation, another question is a conflict."
-    )
-    async def send_message(
-        self, info: Info, input: Annotated[SendMessageInput, strawberry.argument(description="The question.")]
-    ) -> SendMessageResult:
-        """Ask."""
-        exchange = await info.context.services.chat.send(
-            info.context.viewer,
-            row_id("Conversation", input.conversation_id),
-            input.text,
-            idempotency_key=None if input.idempotency_key is UNSET else input.idempotency_key,
-            parent_id=optional_row_id("Message", input.parent_id),
-        )
-        return Exchange.from_service(exchange)
-
-    @strawberry.mutation(
-        description="Stop an answer and keep its text so far. One that has ended meanwhile is returned as it is."
-    )
-    async def stop_answer(self, info: Info, message_id: MessageId) -> StopAnswerResult:
-        """Stop."""
-        chat = info.context.services.chat
-        return Message.from_row(await chat.stop(info.context.viewer, row_id("Message", message_id)))
-
-    @strawberry.mutation(description="Delete a conversation with its messages.")
-    async def delete_conversation(self, info: Info, id: ConversationId) -> DeleteConversationResult:
-        """Delete."""
-        await info.context.services.chat.delete(info.context.viewer, row_id("Conversation", id))
-        return DeletedConversation(id=id)
-
-
-@strawberry.type
 class ChatSubscription:
     """Subscriptions to answers."""
 
@@ -298,7 +280,7 @@ class ChatSubscription:
     async def answer_events(
         self,
         info: Info,
-        message_id: MessageId,
+        message_id: AnswerId,
         after: Annotated[
             int | None, strawberry.argument(description="The last `sequence` that you have; 0: from the start.")
         ] = 0,

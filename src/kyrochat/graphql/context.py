@@ -27,6 +27,8 @@ from kyrochat.accounts.sessions import SessionService
 from kyrochat.accounts.viewer import NOWHERE, Client, Viewer
 from kyrochat.accounts.workspaces import WorkspaceService
 from kyrochat.bots.service import BotService
+from kyrochat.chat.conversations import ConversationService
+from kyrochat.chat.feedback import FeedbackService, RatedAnswer
 from kyrochat.chat.service import ChatService
 from kyrochat.db.models import (
     ApiKey,
@@ -76,6 +78,8 @@ class Services:
     web_documents: WebDocumentService
     crawls: CrawlService
     chat: ChatService
+    conversations: ConversationService
+    feedback: FeedbackService
     rates: Rates
     version: str
     answer_model: str
@@ -173,6 +177,37 @@ class Context:
     def messages(self) -> DataLoader[UUID, Message | None]:
         """Messages by id."""
         return _by_id(lambda ids: self.services.chat.messages(self.viewer, ids))
+
+    @cached_property
+    def active_leaves(self) -> DataLoader[UUID, UUID | None]:
+        """The last message of the active branch, by conversation."""
+
+        async def load(conversation_ids: list[UUID]) -> list[UUID | None]:
+            found = await self.services.chat.active_leaves(self.viewer, conversation_ids)
+            return [found.get(conversation_id) for conversation_id in conversation_ids]
+
+        return DataLoader(load_fn=load, cache=False)
+
+    @cached_property
+    def replies(self) -> DataLoader[tuple[UUID, UUID | None], list[UUID]]:
+        """Messages by conversation and by what they reply to, the oldest first; None: what begins the conversation."""
+
+        async def load(places: list[tuple[UUID, UUID | None]]) -> list[list[UUID]]:
+            found = await self.services.chat.replies(self.viewer, places)
+            return [found.get(place, []) for place in places]
+
+        return DataLoader(load_fn=load, cache=False)
+
+    @cached_property
+    def feedback(self) -> DataLoader[UUID, RatedAnswer | None]:
+        """What the viewer thinks of answers, by answer."""
+
+        async def load(message_ids: list[UUID]) -> list[RatedAnswer | None]:
+            rated = await self.services.feedback.of_messages(self.viewer, message_ids)
+            found = {each.answer.id: each for each in rated}
+            return [found.get(message_id) for message_id in message_ids]
+
+        return DataLoader(load_fn=load, cache=False)
 
     @cached_property
     def workspaces(self) -> DataLoader[UUID, Workspace | None]:

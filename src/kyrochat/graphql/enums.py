@@ -20,6 +20,7 @@ from kyrochat.db.states import (
     FinishReason,
     MessageRole,
     MessageStatus,
+    Rating,
     WorkspaceRole,
 )
 from kyrochat.retrieval.search_settings import Leg as SearchLeg
@@ -39,6 +40,7 @@ __all__ = [
     "FinishReason",
     "MessageRole",
     "MessageStatus",
+    "Rating",
     "SearchLeg",
     "SearchLegStatus",
     "UserStatus",
@@ -260,4 +262,11 @@ _explained(
         FinishReason.REFUSED: "The provider did not accept the key, the model or the request.",
         FinishReason.UNAVAILABLE: "The provider failed in another way.",
     },
+)
+
+_explained(
+    Rating,
+    "What a user thinks of an answer.",
+    {Rating.UP: "It helped.", Rating.DOWN: "It did not."},
+    name="AnswerRating",
 )

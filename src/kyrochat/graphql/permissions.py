@@ -111,7 +111,12 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Mutation.resumeIngestion": Act.INGEST,
     "Mutation.startConversation": Act.CHAT,
     "Mutation.sendMessage": Act.CHAT,
+    "Mutation.editMessage": Act.CHAT,
+    "Mutation.regenerateAnswer": Act.CHAT,
     "Mutation.stopAnswer": Act.CHAT,
+    "Mutation.selectBranch": Act.CHAT,
+    "Mutation.rateAnswer": Act.CHAT,
+    "Mutation.withdrawRating": Act.CHAT,
     "Mutation.deleteConversation": Act.CHAT,
     "Subscription.answerEvents": Act.CHAT,
     "Subscription.documentProgress": Act.READ_DOCUMENTS,
@@ -158,6 +163,9 @@ TYPES: Mapping[str, frozenset[ApiKeyScope]] = {
     "SearchedPassage": Act.SEARCH.scopes,
     "Conversation": Act.CHAT.scopes,
     "Message": Act.CHAT.scopes,
+    "MessageSiblings": Act.CHAT.scopes,
+    "MessageChildren": Act.CHAT.scopes,
+    "Feedback": Act.CHAT.scopes,
 }
 
 # Fields that take something else than their type does.
@@ -178,6 +186,7 @@ FIELDS: Mapping[str, frozenset[ApiKeyScope]] = {
     "Bot.conversations": Act.CHAT.scopes,
     # How an answer was found is for those who set the bot up.
     "Message.retrieval": Act.SEARCH.scopes,
+    "Bot.feedback": Act.READ_FEEDBACK.scopes,
     # What a citation's link needs.
     "Document.id": _ANY,
     "Document.title": _ANY,

@@ -6,6 +6,8 @@ import strawberry
 from strawberry.types.field import StrawberryField
 
 from kyrochat import errors
+from kyrochat.chat.exchanges import AnswerInProgress
+from kyrochat.graphql.ids import global_id
 
 # Left open here: each handler below names its pair as attributes.
 E = TypeVar("E", bound=errors.KyroError)
@@ -39,6 +41,12 @@ class InvalidInputProblem(Problem):
 @strawberry.type(description="The request contradicts what is stored, e.g. a name that is taken.")
 class ConflictProblem(Problem):
     """For errors.Conflict."""
+
+    answer_in_progress: strawberry.ID | None = strawberry.field(
+        default=None,
+        description="The answer that is being written in the conversation, where that is the conflict: watch it with "
+        "`answerEvents`, or end it with `stopAnswer`.",
+    )
 
 
 @strawberry.type(description="There is no such object, or it is not yours; both look the same.")
@@ -84,6 +92,8 @@ def _problem(error: errors.KyroError) -> Problem:
             return InvalidInputProblem(message=error.message, issues=issues)
         case errors.RateLimited():
             return RateLimitedProblem(message=error.message, retry_after_seconds=error.retry_after_s)
+        case AnswerInProgress():
+            return ConflictProblem(message=error.message, answer_in_progress=global_id("Message", error.answer_id))
         case errors.Conflict():
             return ConflictProblem(message=error.message)
         case errors.NotFound():

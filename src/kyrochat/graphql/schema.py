@@ -10,14 +10,17 @@ from kyrochat.errors import InvalidInput
 from kyrochat.graphql.accounts import AccountQuery, User
 from kyrochat.graphql.active_sessions import ActiveSession, ActiveSessionMutation, ActiveSessionQuery
 from kyrochat.graphql.api_keys import ApiKey, ApiKeyMutation, ApiKeyQuery
+from kyrochat.graphql.asking import ChatMutation
 from kyrochat.graphql.audit import AuditEntry, AuditQuery
 from kyrochat.graphql.bots import Bot, BotMutation, BotQuery
-from kyrochat.graphql.chat import ChatMutation, ChatQuery, ChatSubscription, Conversation, Message
+from kyrochat.graphql.chat import ChatQuery, ChatSubscription, Conversation, Message
 from kyrochat.graphql.context import Context, Info
+from kyrochat.graphql.conversations import ConversationMutation
 from kyrochat.graphql.crawls import Crawl, CrawlMutation, CrawlQuery, CrawlSubscription
 from kyrochat.graphql.credentials import CredentialMutation
 from kyrochat.graphql.document_mutations import DocumentMutation
 from kyrochat.graphql.documents import Document, DocumentQuery, DocumentSubscription
+from kyrochat.graphql.feedback_mutations import FeedbackMutation
 from kyrochat.graphql.ids import NOBODYS_ID, split_id
 from kyrochat.graphql.ingestion import IngestionMutation, IngestionQuery, IngestionSubscription
 from kyrochat.graphql.invitation_mutations import InvitationMutation
@@ -157,6 +160,8 @@ class Mutation(
     CrawlMutation,
     IngestionMutation,
     ChatMutation,
+    ConversationMutation,
+    FeedbackMutation,
 ):
     """All mutations."""
 

@@ -9,6 +9,7 @@ from kyrochat.db.models.accounts import PasswordReset, UsedRefreshToken, User, U
 from kyrochat.db.models.bots import Bot, BotLexicon
 from kyrochat.db.models.chat import AnswerEvent, AnswerLease, AnswerSearch, Citation, Conversation, Message
 from kyrochat.db.models.documents import SPARSE_DIMENSIONS, Chunk, ChunkLex, Document, DocumentDeletion, DocumentVersion
+from kyrochat.db.models.feedback import AnswerRating
 from kyrochat.db.models.trusted import TrustedDocument
 from kyrochat.db.models.web import Crawl, CrawlPage, WebPage
 from kyrochat.db.models.work import Job
@@ -17,6 +18,7 @@ __all__ = [
     "SPARSE_DIMENSIONS",
     "AnswerEvent",
     "AnswerLease",
+    "AnswerRating",
     "AnswerSearch",
     "ApiKey",
     "ApiKeyUsage",

@@ -43,12 +43,19 @@ class Conversation(SQLModel, table=True):
     user_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False))
     is_public: bool = Field(default=False)
     title: str = text_()
+    # The last message of the branch that is shown. No foreign key: messages go with their conversation only, and
+    # tables in a circle cannot be read or restored in an order.
+    active_leaf_id: UUID | None = uuid_(nullable=True)
     created_at: datetime = now()
     updated_at: datetime = now(on_update=True)
 
 
 class Message(SQLModel, table=True):
-    """A question or an answer. `position` counts from 1 in its conversation, without gaps."""
+    """A question or an answer, in a tree by `parent_id`.
+
+    `position` counts from 1 in its conversation, in the order of writing, over all branches and without gaps: it
+    grows along each branch.
+    """
 
     __tablename__ = "messages"
     __table_args__ = (
@@ -69,6 +76,7 @@ class Message(SQLModel, table=True):
             name="messages_api_key_fkey",
         ),
         Index("messages_parent_id_idx", "parent_id"),
+        Index("messages_first_idx", "conversation_id", postgresql_where=text("parent_id IS NULL")),
         Index("messages_api_key_id_idx", "api_key_id", postgresql_where=text("api_key_id IS NOT NULL")),
         Index("messages_compact_log_at_idx", "compact_log_at", postgresql_where=text("compact_log_at IS NOT NULL")),
         Index("messages_streaming_idx", "conversation_id", postgresql_where=text("status = 'STREAMING'")),
@@ -92,7 +100,7 @@ class Message(SQLModel, table=True):
     removed_citations: int | None = None
     # Set on answers that a key asked for: its budget pays.
     api_key_id: UUID | None = uuid_(nullable=True)
-    # Set on questions only: one key, one exchange.
+    # One key, one exchange: set on its question, or on an answer that was asked for once more.
     idempotency_key: str | None = text_(None)
     # Set on answers that have ended, until their log is compacted.
     compact_log_at: datetime | None = moment()
