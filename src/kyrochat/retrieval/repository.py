@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import Float, Uuid, bindparam, func, text
+from sqlalchemy import Float, Integer, Uuid, bindparam, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -88,9 +88,39 @@ async def passages(session: AsyncSession, scores: Mapping[UUID, float], *, bot_i
             score=scores[chunk.id],
             heading=chunk.heading,
             page=chunk.page,
+            ordinal=chunk.ordinal,
         )
         for chunk, title in await session.exec(query)
     }
+
+
+async def spans(session: AsyncSession, places: Mapping[UUID, tuple[UUID, int, int, int]]) -> dict[UUID, str]:
+    """Return characters [start, end) of versions by key, for (document, version, start, end); gone ones are missing."""
+    rows = await (await session.connection()).execute(
+        _SPANS,
+        {
+            "keys": list(places),
+            "documents": [document_id for document_id, _, _, _ in places.values()],
+            "versions": [version for _, version, _, _ in places.values()],
+            "starts": [start for _, _, start, _ in places.values()],
+            "ends": [end for _, _, _, end in places.values()],
+        },
+    )
+    return {row.key: row.piece for row in rows}
+
+
+_SPANS = text("""
+    SELECT place.key, substr(whole.text, place.start + 1, place.stop - place.start) AS piece
+    FROM unnest(:keys, :documents, :versions, :starts, :ends) AS place (key, document_id, version, start, stop)
+    JOIN document_versions AS whole
+      ON whole.document_id = place.document_id AND whole.version = place.version
+""").bindparams(
+    bindparam("keys", type_=ARRAY(Uuid)),
+    bindparam("documents", type_=ARRAY(Uuid)),
+    bindparam("versions", type_=ARRAY(Integer)),
+    bindparam("starts", type_=ARRAY(Integer)),
+    bindparam("ends", type_=ARRAY(Integer)),
+)
 
 
 async def lexicon_version(session: AsyncSession, bot_id: UUID) -> int | None:

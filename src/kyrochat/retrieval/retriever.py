@@ -11,6 +11,7 @@ from kyrochat.db.models import Bot
 from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval import repository
 from kyrochat.retrieval.dense import DenseRetrieval
+from kyrochat.retrieval.joining import join
 from kyrochat.retrieval.legs import Outcome, milliseconds_since, off, run
 from kyrochat.retrieval.lexical_leg import SCHEME as LEXICAL_SCHEME
 from kyrochat.retrieval.lexical_leg import LexicalHits, LexicalLeg
@@ -66,16 +67,17 @@ class Retriever:
         ranked = await self._together(bot, question, lexical.value or LexicalHits(), dense.value or (), used)
         fused_in = Step("fusion", milliseconds_since(fusing))
         selecting = perf_counter()
-        selection = select(ranked, used)
+        selection = await asyncio.to_thread(select, ranked, used)
+        joined = await join(self.database, bot.workspace_id, selection.groups)
         return Retrieval(
-            selection.passages,
+            tuple(passage for passage, _ in joined),
             SearchTrace(
                 query=question,
                 settings=used,
                 legs=(lexical.report, dense.report),
                 candidates=bounded(selection.candidates),
                 candidate_count=len(ranked),
-                passages=selection.found,
+                passages=tuple(found for _, found in joined),
                 milliseconds=milliseconds_since(started),
                 steps=(fused_in, Step("selection", milliseconds_since(selecting))),
             ),

@@ -1,41 +1,119 @@
-"""Chooses, of all that was found, what is shown and used."""
+"""Chooses, of all that was found, what is shown and used: good enough, nothing twice, neighbours together, and not all
+from one document where others have something to say."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from math import ceil
+from uuid import UUID
 
+from kyrochat.retrieval.duplicates import Seen
 from kyrochat.retrieval.ranking import Ranked
 from kyrochat.retrieval.search_settings import UsedSettings
-from kyrochat.retrieval.trace import Candidate, Fate, FoundPassage
+from kyrochat.retrieval.trace import Candidate, Fate
 from kyrochat.retrieval.types import Passage
+
+DOCUMENT_SHARE = 0.5
+LEAST_OF_DOCUMENT = 3
+CROWDED = 0.7
+"""Chunks of a document that has its share (of `top_k`, rounded up) count as so much less when they are chosen."""
+
+MAX_PASSAGE_CHARS = 3_000
+"""Neighbours are put together up to here: about three chunks."""
+
+
+@dataclass(slots=True)
+class Group:
+    """Neighbouring chunks, in the text's order: one passage."""
+
+    members: list[Ranked]
+
+    @property
+    def best(self) -> Ranked:
+        """The chunk with the highest score, which stands for all."""
+        return max(self.members, key=lambda each: each.passage.score)
+
+    @property
+    def first(self) -> Passage:
+        """The chunk that it begins with."""
+        return self.members[0].passage
+
+    @property
+    def last(self) -> Passage:
+        """The chunk that it ends with."""
+        return self.members[-1].passage
+
+    def goes_on_with(self, other: "Group") -> bool:
+        """Say whether the other one begins where this one ends, and both are short enough to be one."""
+        mine, its = self.last, other.first
+        return (
+            (mine.document_id, mine.document_version, mine.page) == (its.document_id, its.document_version, its.page)
+            and mine.ordinal + 1 == its.ordinal
+            and other.last.end - self.first.start <= MAX_PASSAGE_CHARS
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The passages, best first, as the trace has them as well, and what came of every candidate."""
+    """The passages to be, best first, and what came of every candidate, by rank."""
 
-    passages: tuple[Passage, ...]
-    found: tuple[FoundPassage, ...]
+    groups: tuple[Group, ...]
     candidates: tuple[Candidate, ...]
 
 
 def select(ranked: Sequence[Ranked], used: UsedSettings) -> Selection:
-    """Return the best `top_k` that score at least `min_score`."""
-    candidates: list[Candidate] = []
-    passages: list[Passage] = []
-    for place, each in enumerate(ranked, start=1):
-        fate = Fate.KEPT
-        if each.passage.score < used.min_score:
-            fate = Fate.BELOW_MIN_SCORE
-        elif len(passages) == used.top_k:
-            fate = Fate.BEYOND_TOP_K
+    """Choose up to `top_k` passages from what was found, best first."""
+    share = max(LEAST_OF_DOCUMENT, ceil(used.top_k * DOCUMENT_SHARE))
+    groups: list[Group] = []
+    fates: dict[UUID, tuple[Fate, UUID | None]] = {}
+    seen = Seen()
+    waiting = [(-each.passage.score, place, each) for place, each in enumerate(ranked)]
+    while waiting and len(groups) < used.top_k:
+        weight, place, each = heappop(waiting)
+        passage = each.passage
+        crowded = sum(1 for group in groups if group.first.document_id == passage.document_id) >= share
+        worth = -passage.score * (CROWDED if crowded else 1.0)
+        if worth > weight:  # its document has had its share since
+            heappush(waiting, (worth, place, each))
+        elif passage.score < used.min_score:
+            fates[passage.chunk_id] = (Fate.BELOW_MIN_SCORE, None)
+        elif (same := seen.add(passage)) is not None:
+            fates[passage.chunk_id] = (Fate.DUPLICATE, same)
         else:
-            passages.append(each.passage)
-        candidates.append(candidate(each, place, fate))
-    return Selection(tuple(passages), tuple(_found(passage) for passage in passages), tuple(candidates))
+            _add(groups, Group([each]))
+    for group in groups:
+        best = group.best.passage.chunk_id
+        for member in group.members:
+            chunk_id = member.passage.chunk_id
+            fates[chunk_id] = (Fate.KEPT, None) if chunk_id == best else (Fate.MERGED, best)
+    least = min((each.passage.score for group in groups for each in group.members), default=0.0)
+    for _, _, each in waiting:
+        fates[each.passage.chunk_id] = (_fate_of_rest(each.passage.score, least, used), None)
+    return Selection(
+        tuple(sorted(groups, key=lambda group: -group.best.passage.score)),
+        tuple(_candidate(each, place, *fates[each.passage.chunk_id]) for place, each in enumerate(ranked, start=1)),
+    )
 
 
-def candidate(ranked: Ranked, place: int, fate: Fate) -> Candidate:
-    """Return what the trace says of something found."""
+def _add(groups: list[Group], new: Group) -> None:
+    """Add a group, together with the neighbours that it has."""
+    for side in ("before", "after"):
+        for other in groups:
+            ahead, behind = (other, new) if side == "before" else (new, other)
+            if ahead.goes_on_with(behind):
+                groups.remove(other)
+                new = Group([*ahead.members, *behind.members])
+                break
+    groups.append(new)
+
+
+def _fate_of_rest(score: float, least: float, used: UsedSettings) -> Fate:
+    if score < used.min_score:
+        return Fate.BELOW_MIN_SCORE
+    return Fate.OVER_DOCUMENT_LIMIT if score > least else Fate.BEYOND_TOP_K
+
+
+def _candidate(ranked: Ranked, place: int, fate: Fate, of: UUID | None) -> Candidate:
     passage = ranked.passage
     return Candidate(
         chunk_id=passage.chunk_id,
@@ -47,14 +125,9 @@ def candidate(ranked: Ranked, place: int, fate: Fate) -> Candidate:
         score=passage.score,
         fused=ranked.fused,
         fate=fate,
+        of=of,
         lexical=ranked.lexical,
         dense=ranked.dense,
         proximity=ranked.proximity,
         reranked=ranked.reranked,
-    )
-
-
-def _found(passage: Passage) -> FoundPassage:
-    return FoundPassage(
-        passage.document_id, passage.document_version, passage.start, passage.end, passage.score, (passage.chunk_id,)
     )

@@ -26,9 +26,10 @@ class SparseVector:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A retrieved chunk: characters [start, end) of that version of the document's text.
+    """A retrieved chunk, or neighbouring ones: characters [start, end) of that version of the document's text.
 
-    `score` is higher for better; scores of two searches are not comparable.
+    `score` is from 0 to 1, higher for better. `chunk_id` is the best chunk's, `ordinal` the first one's place among
+    the version's chunks, from 0.
     """
 
     chunk_id: UUID
@@ -41,6 +42,7 @@ class Passage:
     score: float
     heading: str | None = None
     page: int | None = None
+    ordinal: int = 0
 
 
 @dataclass(frozen=True, slots=True)
