@@ -52,11 +52,10 @@ from kyrochat.graphql.transport.origins import Origins
 from kyrochat.graphql.transport.view import GraphQLView, authorization
 from kyrochat.rates.limits import SOCKETS_PER_USER
 from kyrochat.rates.service import network, open_rates
-from kyrochat.retrieval.dense import DenseRetrieval
 from kyrochat.retrieval.offline import ExtractiveModel
-from kyrochat.retrieval.ports import VectorLedger
 from kyrochat.retrieval.providers import Providers, open_providers
 from kyrochat.retrieval.retriever import Retriever
+from kyrochat.retrieval.vector_check import VectorCheck
 from kyrochat.settings import Settings, TrustedDocumentsRule
 from kyrochat.signing.agreement import agree_on_key
 from kyrochat.signing.key_files import secret_keys
@@ -97,7 +96,7 @@ async def running(
         rates = await stack.enter_async_context(open_rates(settings, keys.derive("rates")))
         if provided is None:
             provided = await stack.enter_async_context(open_providers(settings))
-        model, dense = provided.model, provided.dense
+        model, dense = provided.model, provided.dense.retrieval(database)
         changes = Changes()
         await stack.enter_async_context(changes.listening(database.engine))
         store = open_store(settings.files)
@@ -110,7 +109,7 @@ async def running(
         await stack.enter_async_context(answers.alive())
         await stack.enter_async_context(LogCompaction(log_database).sweeping())
         if settings.workers:
-            await stack.enter_async_context(working(settings, settings.workers, access, changes, store, dense))
+            await stack.enter_async_context(working(settings, settings.workers, access, changes, store, provided.dense))
         accounts = await stack.enter_async_context(open_accounts(settings, keys, database, changes, rates))
         presences = Presences(database, changes)
         await stack.enter_async_context(presences.watched())
@@ -155,7 +154,7 @@ async def running(
             database,
             changes,
             store,
-            Reconciler(database, changes, store, _ledger(dense)),
+            Reconciler(database, store, VectorCheck(database, provided.dense.stores(database), dense)),
             TrustedDocuments(database),
             retriever,
         )
@@ -270,7 +269,3 @@ def _page(connection: HTTPConnection) -> Page | None:
     """Return the page that a browser is on; clients that are no browsers say nothing of any."""
     origin = connection.headers.get("origin")
     return None if origin is None else Page(origin, is_same_origin(origin, connection.headers.get("host")))
-
-
-def _ledger(dense: DenseRetrieval | None) -> VectorLedger | None:
-    return dense.index if dense is not None and isinstance(dense.index, VectorLedger) else None

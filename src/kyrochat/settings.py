@@ -41,6 +41,15 @@ class AnswerProvider(StrEnum):
     OFFLINE = "offline"
 
 
+class VectorStoreChoice(StrEnum):
+    """Where vectors of new bots are kept; `auto`: Pinecone with its key, PostgreSQL with an embedder, else nowhere."""
+
+    AUTO = "auto"
+    PGVECTOR = "pgvector"
+    PINECONE = "pinecone"
+    OFF = "off"
+
+
 class LogFormat(StrEnum):
     """How log lines look; `auto` is console on a terminal and JSON elsewhere."""
 
@@ -118,7 +127,9 @@ class Settings(BaseSettings):
         description="How much Gemini thinks before it answers: minimal, low, medium, high, or a number of tokens for "
         "models before 3; 0 is not at all. Empty: the model's own way.",
     )
-    gemini_embedding_model: str = Field(default="gemini-embedding-001", description="Model of dense retrieval.")
+    gemini_embedding_model: str = Field(
+        default="gemini-embedding-001", description="Gemini's model of dense retrieval."
+    )
     openai_base_url: str | None = Field(
         default=None,
         description="Any server with OpenAI's API, up to and with its version: http://localhost:11434/v1. Empty: "
@@ -153,10 +164,30 @@ class Settings(BaseSettings):
     answer_timeout_s: float = Field(
         default=300, gt=0, description="Seconds after which an answer that is still being written fails."
     )
+    embedding_base_url: str | None = Field(
+        default=None,
+        description="A server with OpenAI's /v1/embeddings (Ollama: http://localhost:11434/v1): it makes the vectors, "
+        "also when there is a Gemini key.",
+    )
+    embedding_api_key: SecretStr | None = Field(default=None, description="Its key, if it wants one.")
+    embedding_model: str = Field(default="nomic-embed-text", description="Its model.")
+    embedding_dimensions: int | None = Field(
+        default=None, ge=1, le=4_000, description="How long vectors it is asked for. Empty: as the model makes them."
+    )
+    embedding_query_prefix: str = Field(default="", description="What its model wants before questions.")
+    embedding_document_prefix: str = Field(default="", description="What its model wants before passages.")
+    embedding_texts_per_minute: int = Field(
+        default=0, ge=0, description="The most passages a process has embedded in a minute; 0: no limit."
+    )
+    vector_store: VectorStoreChoice = Field(
+        default=VectorStoreChoice.AUTO,
+        description="Where vectors of new bots go: pgvector, pinecone or off. auto: Pinecone with its key, otherwise "
+        "pgvector when something makes embeddings.",
+    )
     pinecone_api_key: SecretStr | None = Field(
         default=None,
         validation_alias=_names("PINECONE_API_KEY", "PINECONE_API_KEY"),
-        description="Together with a Gemini key: dense retrieval in Pinecone.",
+        description="Lets vectors be kept in Pinecone; something else has to make them.",
     )
     pinecone_host: str | None = Field(default=None, description="Pinecone's control plane, for gateways and tests.")
     pinecone_index: str = Field(default="kyrochat", description="Name of the Pinecone index.")

@@ -17,15 +17,17 @@ from kyrochat.db.engine import Database
 from kyrochat.documents.extraction import Extractor
 from kyrochat.documents.ingest import Ingestion, fail_document, retry_document
 from kyrochat.documents.intake import UNLIMITED, Quota
-from kyrochat.documents.kinds import INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS
+from kyrochat.documents.kinds import INDEX_VECTORS, INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS
 from kyrochat.documents.purge import BotPurge, DocumentPurge, VersionSweep
 from kyrochat.documents.storage import FileStore
+from kyrochat.documents.vector_index_job import IndexVectors
 from kyrochat.documents.web.handlers import open_visitor, web_kinds
 from kyrochat.documents.web.manners import Visitor
 from kyrochat.documents.workspace_purge import WorkspacePurge
 from kyrochat.jobs.queue import ClaimedJob, Queue
 from kyrochat.jobs.worker import Kind, Worker
-from kyrochat.retrieval.dense import DenseRetrieval
+from kyrochat.retrieval.dense_setup import NO_DENSE, DenseSetup
+from kyrochat.retrieval.vector_indexing import VectorIndexing
 from kyrochat.settings import Settings
 
 # Jobs get this long to end by themselves at shutdown; then they are given back, without a charge.
@@ -39,7 +41,7 @@ async def working(
     access: DatabaseAccess,
     changes: Changes,
     store: FileStore,
-    dense: DenseRetrieval | None,
+    dense: DenseSetup,
 ) -> AsyncGenerator[Worker, None]:
     """Work on jobs meanwhile, under the worker's role; jobs that are not done at the end are given back."""
     database = access.open_worker(concurrency)
@@ -47,7 +49,8 @@ async def working(
         await refuse_to_bypass(database)
         visitor = open_visitor(version("kyrochat"), settings.fetch_networks)
         quota = Quota(settings.workspace_max_bytes, settings.workspace_max_documents)
-        kinds = job_kinds(database, changes, store, dense, visitor, quota)
+        indexing = VectorIndexing(access.urls.owner, database)
+        kinds = job_kinds(database, changes, store, dense, visitor, quota, indexing)
         worker = Worker(Queue(database), changes, kinds, concurrency)
         task = asyncio.create_task(worker.run(), name="worker")
         try:
@@ -63,11 +66,12 @@ def job_kinds(
     database: Database,
     changes: Changes,
     store: FileStore,
-    dense: DenseRetrieval | None = None,
+    dense: DenseSetup = NO_DENSE,
     visitor: Visitor | None = None,
     quota: Quota = UNLIMITED,
+    indexing: VectorIndexing | None = None,
 ) -> Mapping[str, Kind]:
-    """Return what is done for each kind of job; without a `visitor` nothing goes out to the web."""
+    """Return what is done for each kind of job: without a `visitor` nothing on the web, without `indexing` no index."""
 
     async def on_ingest_failed(session: AsyncSession, job: ClaimedJob, reason: str) -> None:
         await fail_document(session, changes, job, reason)
@@ -78,13 +82,18 @@ def job_kinds(
     async def on_purge_failed(session: AsyncSession, job: ClaimedJob, reason: str) -> None:
         """Leave it to the operator: the job's row says why, and what was deleted cannot be found anyway."""
 
-    index, extractor = dense.index if dense else None, Extractor()
+    vectors, extractor = dense.stores(database), Extractor()
     return {
-        INGEST: Kind(Ingestion(database, changes, store, extractor, dense), on_ingest_failed, on_ingest_retry),
-        SWEEP_VERSIONS: Kind(VersionSweep(database, store, index), on_purge_failed),
-        PURGE_DOCUMENT: Kind(DocumentPurge(database, changes, store, index), on_purge_failed),
-        PURGE_BOT: Kind(BotPurge(database, store, index), on_purge_failed),
+        INGEST: Kind(
+            Ingestion(database, changes, store, extractor, dense.retrieval(database), vectors),
+            on_ingest_failed,
+            on_ingest_retry,
+        ),
+        SWEEP_VERSIONS: Kind(VersionSweep(database, store, vectors), on_purge_failed),
+        PURGE_DOCUMENT: Kind(DocumentPurge(database, changes, store, vectors), on_purge_failed),
+        PURGE_BOT: Kind(BotPurge(database, store, vectors), on_purge_failed),
         PURGE_ACCOUNT: Kind(AccountPurge(database, changes), on_purge_failed),
-        PURGE_WORKSPACE: Kind(WorkspacePurge(database, changes, store, index), on_purge_failed),
+        PURGE_WORKSPACE: Kind(WorkspacePurge(database, changes, store, vectors), on_purge_failed),
+        **({INDEX_VECTORS: Kind(IndexVectors(database, indexing), on_purge_failed)} if indexing else {}),
         **(web_kinds(database, changes, store, visitor, extractor, quota) if visitor else {}),
     }

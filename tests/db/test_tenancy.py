@@ -26,6 +26,8 @@ from kyrochat.db.models import (
     AuditEntry,
     Bot,
     BotLexicon,
+    Chunk,
+    ChunkVector,
     Citation,
     Conversation,
     Crawl,
@@ -34,14 +36,16 @@ from kyrochat.db.models import (
     DocumentDeletion,
     Invitation,
     Message,
+    VectorSet,
     WebPage,
 )
+from kyrochat.db.states import VectorSetState
 from tests.factories import make_bot, make_document, make_viewer
 
 # They are read before a workspace is known, or across workspaces by sweeps, and hold ids only.
 OPEN_TABLES = {"jobs", "answer_leases", "workspace_members"}
-# A term vector lives and dies with its chunk and is found through its document only.
-SINGLE_COLUMN_KEYS = {"chunk_lex -> chunks"}
+# A vector lives and dies with its chunk and is found through its document only.
+SINGLE_COLUMN_KEYS = {"chunk_lex -> chunks", "chunk_vec -> chunks"}
 
 
 async def run(database: Database, statement: str, *workspaces: UUID) -> list[Any]:
@@ -65,6 +69,7 @@ class Tenant:
     conversation: Conversation
     message: Message
     crawl: Crawl
+    vectors: VectorSet
 
     @property
     def workspace_id(self) -> UUID:
@@ -97,7 +102,12 @@ async def make_tenant(database: Database, email: str) -> Tenant:
             [crawl, WebPage(document_id=document.id, workspace_id=workspace_id, bot_id=bot.id, address=crawl.url)]
         )
         session.add(DocumentDeletion(document_id=new_id(), workspace_id=workspace_id))
+        vectors = VectorSet(workspace_id=workspace_id, bot_id=bot.id, scheme="compass", dimensions=2)
+        session.add(vectors)
         await session.flush()
+        of_chunk: dict[str, Any] = {"document_id": document.id, "version": 1, "workspace_id": workspace_id}
+        [chunk_id] = (await session.exec(select(Chunk.id).where(Chunk.document_id == document.id))).all()
+        session.add(ChunkVector(chunk_id=chunk_id, set_id=vectors.id or 0, embedding=[1.0, 0.0], **of_chunk))
         session.add(ApiKeyUsage(api_key_id=of_key.id, workspace_id=workspace_id, day=date(2026, 1, 1), tokens=7))
         session.add_all([message, CrawlPage(crawl_id=crawl.id, workspace_id=workspace_id, address=crawl.url, depth=0)])
         await session.flush()
@@ -109,7 +119,7 @@ async def make_tenant(database: Database, email: str) -> Tenant:
         session.add(
             Citation(**of_message, number=1, document_id=document.id, document_version=1, start=0, end=3, quote="The")
         )
-    return Tenant(viewer, bot, document, conversation, message, crawl)
+    return Tenant(viewer, bot, document, conversation, message, crawl, vectors)
 
 
 @pytest.fixture
@@ -261,6 +271,8 @@ async def test_a_row_cannot_be_hung_on_another_tenants(database: Database, ada: 
         Crawl(**own, bot_id=bob.bot.id, url="https://b.example/", max_pages=1, max_depth=0),
         CrawlPage(**own, crawl_id=bob.crawl.id, address="https://b.example/", depth=0),
         CrawlPage(**own, crawl_id=ada.crawl.id, address="https://b.example/", depth=0, document_id=bob.document.id),
+        VectorSet(**own, bot_id=bob.bot.id, scheme="other", state=VectorSetState.RETIRED),
+        ChunkVector(**own, chunk_id=new_id(), set_id=bob.vectors.id or 0, document_id=ada.document.id, version=1),
         Conversation(**own, bot_id=bob.bot.id, user_id=ada.viewer.user_id),
         Message(**own, conversation_id=bob.conversation.id, position=2),
         Message(**own, conversation_id=ada.conversation.id, parent_id=bob.message.id, position=2),

@@ -23,6 +23,7 @@ from kyrochat.documents.service import DocumentService
 from kyrochat.documents.storage import FileStore
 from kyrochat.jobs.queue import ClaimedJob, LeaseLost, Queue, complete
 from kyrochat.jobs.worker import Kind
+from kyrochat.retrieval.dense_setup import NO_DENSE, DenseSetup
 from kyrochat.retrieval.types import Passage
 from kyrochat.working import job_kinds
 from tests.searching import search
@@ -67,6 +68,7 @@ class Library:
     changes: Changes
     store: FileStore
     directory: Path
+    setup: DenseSetup = field(default=NO_DENSE, kw_only=True)
 
     @property
     def documents(self) -> DocumentService:
@@ -77,14 +79,22 @@ class Library:
         return BotService(self.database, self.changes)
 
     async def search(self, bot: Bot, question: str, limit: int) -> list[Passage]:
-        return await search(self.database, bot, question, limit)
+        return await search(self.database, bot, question, limit, dense=self.setup.retrieval(self.database))
 
     @property
     def kinds(self) -> Mapping[str, Kind]:
-        return job_kinds(self.worker_database, self.changes, self.store)
+        return job_kinds(self.worker_database, self.changes, self.store, self.setup)
 
     def ingestion(self, extractor: Extractor | None = None, changes: Changes | None = None) -> Ingestion:
-        return Ingestion(self.worker_database, changes or self.changes, self.store, extractor or Extractor())
+        database, setup = self.worker_database, self.setup
+        return Ingestion(
+            database,
+            changes or self.changes,
+            self.store,
+            extractor or Extractor(),
+            setup.retrieval(database),
+            setup.stores(database),
+        )
 
     async def claim(self, *kinds: str) -> list[ClaimedJob]:
         return await Queue(self.worker_database, per_workspace=100).claim(100, kinds or KINDS)
@@ -135,7 +145,7 @@ class Library:
     async def traces(self, viewer: Viewer, document_id: UUID | None = None) -> dict[str, int]:
         """How many rows there are of a document, or of all, by table, receipts aside."""
         counts = {}
-        for table in ("documents", "document_versions", "chunks", "chunk_lex"):
+        for table in ("documents", "document_versions", "chunks", "chunk_lex", "chunk_vec"):
             column = "id" if table == "documents" else "document_id"
             where = "" if document_id is None else f" WHERE {column} = '{document_id}'"
             [(counts[table],)] = await self.run(f"SELECT count(*) FROM {table}{where}", *viewer.workspaces)

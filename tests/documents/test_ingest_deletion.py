@@ -10,14 +10,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.changes import Changes
-from kyrochat.db.models import Bot, Document
+from kyrochat.db.models import Bot, Document, VectorSet
 from kyrochat.db.states import DocumentDeletionStatus, DocumentStatus
 from kyrochat.documents.kinds import INGEST, PURGE_DOCUMENT
 from kyrochat.documents.purge import DocumentPurge
 from kyrochat.jobs.queue import LeaseLost
-from kyrochat.retrieval.dense import DenseRetrieval
 from kyrochat.retrieval.ports import Vector
 from tests.documents.scene import GatedExtractor, Library, essay
+from tests.retrieval.dense.scene import elsewhere
 
 # Two batches of chunks, so an ingestion has these steps: extracting, chunked, first batch, second batch, live.
 TWO_BATCHES = essay("Rhine", 640)
@@ -124,37 +124,23 @@ class SlowIndex:
     reached: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def upsert(
-        self,
-        workspace_id: UUID,
-        bot_id: UUID,
-        document_id: UUID,
-        version: int,
-        vectors: Sequence[tuple[UUID, Vector]],
+        self, target: VectorSet, document_id: UUID, version: int, vectors: Sequence[tuple[UUID, Vector]]
     ) -> None:
         self.reached.set()
         await self.gate.wait()
         self.held.setdefault(document_id, set()).update(chunk_id for chunk_id, _ in vectors)
 
-    async def search(self, workspace_id: UUID, bot_id: UUID, query: Vector, limit: int) -> Sequence[tuple[UUID, float]]:
+    async def search(self, target: VectorSet, query: Vector, limit: int) -> Sequence[tuple[UUID, float]]:
         return []
 
     async def delete_document(self, workspace_id: UUID, document_id: UUID, *, keep_version: int | None = None) -> int:
         return len(self.held.pop(document_id, set()))
 
+    async def delete_set(self, target: VectorSet) -> int:
+        return await self.delete_workspace(target.workspace_id)
+
     async def delete_workspace(self, workspace_id: UUID) -> int:
         return sum([await self.delete_document(workspace_id, document_id) for document_id in list(self.held)])
-
-
-class Compass:
-    """An embedder to which everything lies in the north."""
-
-    scheme = "compass"
-
-    async def embed_documents(self, texts: Sequence[str]) -> Sequence[Vector]:
-        return [[1.0, 0.0]] * len(texts)
-
-    async def embed_query(self, text: str) -> Vector:
-        return [1.0, 0.0]
 
 
 @pytest.mark.parametrize("is_zombie", [False, True])
@@ -163,13 +149,16 @@ async def test_vectors_that_arrive_after_the_purge_are_deleted_too(
 ) -> None:
     document = await library.documents.add_text(ada, bot.id, "Rivers", "The Rhine is 1,233 km long.")
     index = SlowIndex()
-    ingestion = replace(library.ingestion(), dense=DenseRetrieval(Compass(), index))
+    library = replace(library, setup=elsewhere(index))
+    ingestion = library.ingestion()
     [job] = await library.claim(INGEST)
     ingesting = asyncio.create_task(ingestion(job))
     await index.reached.wait()
     await library.documents.delete(ada, document.id)
     for purge in await library.claim(PURGE_DOCUMENT):
-        await DocumentPurge(library.worker_database, library.changes, library.store, index)(purge)
+        await DocumentPurge(
+            library.worker_database, library.changes, library.store, library.setup.stores(library.worker_database)
+        )(purge)
     if is_zombie:
         await library.lapse()
         await library.work()
@@ -188,7 +177,7 @@ async def test_an_ingestion_that_ends_well_keeps_its_vectors(library: Library, a
     index.gate.set()
     [job] = await library.claim(INGEST)
 
-    await replace(library.ingestion(), dense=DenseRetrieval(Compass(), index))(job)
+    await replace(library, setup=elsewhere(index)).ingestion()(job)
 
     chunks = await library.chunks(ada, document.id)
     assert len(chunks) > 1

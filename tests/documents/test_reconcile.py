@@ -3,37 +3,27 @@
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from uuid import UUID
 
 import pytest
 
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.columns import new_id
-from kyrochat.db.models import Bot
+from kyrochat.db.models import Bot, VectorSet
 from kyrochat.db.states import DocumentStatus
 from kyrochat.documents.kinds import INGEST, SWEEP_VERSIONS
 from kyrochat.documents.purge import VersionSweep
 from kyrochat.documents.reconcile import Orphans, Reconciler
 from kyrochat.jobs.queue import LeaseLost
-from kyrochat.retrieval.dense import DenseRetrieval
-from kyrochat.retrieval.pinecone import PineconeIndex, namespace_of, open_pinecone
-from kyrochat.retrieval.ports import Vector
+from kyrochat.retrieval.pinecone import PineconeIndex, open_pinecone
+from kyrochat.retrieval.pinecone_names import namespace_of, vector_id
+from kyrochat.retrieval.ports import StoredVector, Vector
+from kyrochat.retrieval.vector_check import VectorCheck
+from kyrochat.retrieval.vector_repository import sets_of_bot
 from tests.documents.scene import Library, essay, pieces
 from tests.fakes.pinecone import FakePinecone, running_fake_pinecone
+from tests.retrieval.dense.scene import Compass, elsewhere
 
 INDEX = "kyrochat"
-
-
-class Compass:
-    """An embedder for which all texts are alike."""
-
-    scheme = "compass"
-
-    async def embed_documents(self, texts: Sequence[str]) -> Sequence[Vector]:
-        return [[1.0, 0.0]] * len(texts)
-
-    async def embed_query(self, text: str) -> Vector:
-        return [1.0, 0.0]
 
 
 @pytest.fixture
@@ -51,16 +41,41 @@ async def index(fake: FakePinecone) -> AsyncGenerator[PineconeIndex, None]:
 
 async def work(library: Library, index: PineconeIndex) -> None:
     """Do all ingestions and sweeps that are queued, with vectors."""
-    ingestion = replace(library.ingestion(), dense=DenseRetrieval(Compass(), index))
-    sweep = VersionSweep(library.worker_database, library.store, index)
+    setup = elsewhere(index)
+    ingestion = replace(library, setup=setup).ingestion()
+    sweep = VersionSweep(library.worker_database, library.store, setup.stores(library.worker_database))
     while jobs := await library.claim(INGEST, SWEEP_VERSIONS):
         for job in jobs:
             await (ingestion if job.kind == INGEST else sweep)(job)
             await library.end(job)
 
 
-def reconciler(library: Library, index: PineconeIndex | None = None, young: timedelta = timedelta(0)) -> Reconciler:
-    return Reconciler(library.database, library.changes, library.store, index, young)
+def reconciler(
+    library: Library,
+    index: PineconeIndex | None = None,
+    young: timedelta = timedelta(0),
+    embedder: Compass | None = None,
+) -> Reconciler:
+    if index is None:
+        return Reconciler(library.database, library.store, young=young)
+    setup = elsewhere(index, embedder)
+    check = VectorCheck(library.database, setup.stores(library.database), setup.retrieval(library.database))
+    return Reconciler(library.database, library.store, check, young)
+
+
+class Counting(Compass):
+    """An embedder that counts the texts that it is given."""
+
+    embedded = 0
+
+    async def embed_documents(self, texts: Sequence[str]) -> Sequence[Vector]:
+        self.embedded += len(texts)
+        return await Compass.embed_documents(self, texts)
+
+
+async def sets(library: Library, bot: Bot) -> Sequence[VectorSet]:
+    async with library.database.begin([bot.workspace_id]) as session:
+        return await sets_of_bot(session, bot.id)
 
 
 async def found(reconciler: Reconciler) -> list[Orphans]:
@@ -119,24 +134,31 @@ async def test_vectors_without_rows_are_deleted_and_missing_ones_made_anew_while
     document = await library.documents.add_text(ada, bot.id, "Essay", essay("Rhine", 60))
     await work(library, index)
     namespace = namespace_of(bot.workspace_id)
-    own = {UUID(name) for name in fake.stored(INDEX, namespace)}
-    stray = new_id()
-    await index.upsert(bot.workspace_id, bot.id, new_id(), 1, [(stray, [0.0, 1.0])])
-    await index.delete_chunks(bot.workspace_id, sorted(own)[:2])
+    own = [chunk.id for chunk in await library.chunks(ada, document.id)]
+    [target] = await sets(library, bot)
+    stray = StoredVector(new_id(), target.scheme)
+    outdated = StoredVector(own[0], "of another model")
+    await index.upsert(target, new_id(), 1, [(stray.chunk_id, [0.0, 1.0])])
+    old = VectorSet(workspace_id=bot.workspace_id, bot_id=bot.id, scheme=outdated.scheme)
+    await index.upsert(old, document.id, 1, [(outdated.chunk_id, [0.0, 1.0])])
+    lost = sorted(own)[:2]
+    await index.delete_stored(bot.workspace_id, [StoredVector(each, target.scheme) for each in lost])
+    embedder = Counting()
 
     [orphans] = await found(reconciler(library, index))
-    await reconciler(library, index).repair(orphans)
-    meanwhile = await library.search(bot, "Rhine", 5)
-    await work(library, index)
+    await reconciler(library, index, embedder=embedder).repair(orphans)
 
-    assert orphans == Orphans(bot.workspace_id, vectors_without_rows=(stray,), rows_without_vectors=(document.id,))
-    assert {hit.document_version for hit in meanwhile} == {1}
+    assert orphans == Orphans(
+        bot.workspace_id,
+        vectors_without_rows=tuple(sorted([stray, outdated])),
+        rows_without_vectors=(document.id,),
+        vectors_lost=tuple((target.id or 0, each) for each in lost),
+    )
+    assert embedder.embedded == len(lost)
     row = await library.row(ada, document.id)
     assert row is not None
-    assert (row.status, row.live_version) == (DocumentStatus.READY, 2)
-    chunks = await library.chunks(ada, document.id)
-    assert {UUID(name) for name in fake.stored(INDEX, namespace)} == {chunk.id for chunk in chunks}
-    assert library.files() == [document.storage_key]
+    assert (row.status, row.live_version) == (DocumentStatus.READY, 1)
+    assert fake.stored(INDEX, namespace).keys() == {vector_id(each, target.scheme) for each in own}
     assert await found(reconciler(library, index)) == []
 
 
@@ -144,12 +166,15 @@ async def test_more_vectors_than_a_page_are_all_looked_at(
     library: Library, ada: Viewer, bot: Bot, index: PineconeIndex
 ) -> None:
     ids = [new_id() for _ in range(2_500)]
-    await index.upsert(bot.workspace_id, bot.id, new_id(), 1, [(each, [0.0, 1.0]) for each in ids])
+    await library.documents.add_text(ada, bot.id, "Clock", "The clock is wound on Mondays.")
+    await work(library, index)
+    [target] = await sets(library, bot)
+    await index.upsert(target, new_id(), 1, [(each, [0.0, 1.0]) for each in ids])
 
     [orphans] = await found(reconciler(library, index))
     await reconciler(library, index).repair(orphans)
 
-    assert orphans.vectors_without_rows == tuple(sorted(ids))
+    assert [each.chunk_id for each in orphans.vectors_without_rows] == sorted(ids)
     assert await found(reconciler(library, index)) == []
 
 
@@ -178,7 +203,7 @@ async def test_a_worker_that_is_lost_between_rows_and_vectors_leaves_no_orphans_
             raise LeaseLost("the worker is gone")
 
     with pytest.raises(LeaseLost):
-        await replace(library.ingestion(), dense=DenseRetrieval(Dying(), index))(job)
+        await replace(library, setup=elsewhere(index, Dying())).ingestion()(job)
     await library.lapse()
     await work(library, index)
 

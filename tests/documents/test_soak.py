@@ -143,7 +143,7 @@ async def test_nothing_sticks_doubles_or_comes_back_however_often_workers_are_ki
         receipt = await library.documents.deletion(ada, document_id)
         assert receipt is not None
         assert receipt.verified_at is not None
-    reconciler = Reconciler(library.database, library.changes, library.store, None, timedelta(0))
+    reconciler = Reconciler(library.database, library.store, young=timedelta(0))
     assert [orphans async for orphans in reconciler.find()] == []
     # It did happen in the middle of things.
     assert stages["PROCESSING INDEXING"] > KILLS // 10

@@ -16,7 +16,7 @@ from kyrochat.accounts.workspaces import PURGE_WORKSPACE, WorkspaceService
 from kyrochat.db.changes import answer_topic, ended_topic
 from kyrochat.db.columns import new_id
 from kyrochat.db.embedded import DatabaseUrls
-from kyrochat.db.models import AnswerLease, ApiKey, ApiKeyUsage, Bot, Conversation, Document, Message
+from kyrochat.db.models import AnswerLease, ApiKey, ApiKeyUsage, Bot, Conversation, Document, Message, VectorSet
 from kyrochat.db.states import MessageRole, MessageStatus, WorkspaceRole
 from kyrochat.documents.ingest import Ingestion
 from kyrochat.documents.kinds import INGEST
@@ -24,12 +24,11 @@ from kyrochat.documents.purge import BATCH_DOCUMENTS, StillThere
 from kyrochat.documents.workspace_purge import WorkspacePurge
 from kyrochat.errors import NotFound
 from kyrochat.jobs.queue import ClaimedJob, RetryLater
-from kyrochat.retrieval.dense import DenseRetrieval
 from kyrochat.retrieval.ports import Vector
 from tests.cutting import Cut, CutDatabase
 from tests.documents.scene import GatedExtractor, Library, pieces
-from tests.documents.test_ingest_deletion import Compass
 from tests.remains import remains
+from tests.retrieval.dense.scene import elsewhere
 
 
 @dataclass
@@ -39,14 +38,17 @@ class Shelf:
     held: dict[UUID, set[UUID]] = field(default_factory=dict)
 
     async def upsert(
-        self, workspace_id: UUID, bot_id: UUID, document_id: UUID, version: int, vectors: Sequence[tuple[UUID, Vector]]
+        self, target: VectorSet, document_id: UUID, version: int, vectors: Sequence[tuple[UUID, Vector]]
     ) -> None:
-        self.held.setdefault(workspace_id, set()).update(chunk_id for chunk_id, _ in vectors)
+        self.held.setdefault(target.workspace_id, set()).update(chunk_id for chunk_id, _ in vectors)
 
-    async def search(self, workspace_id: UUID, bot_id: UUID, query: Vector, limit: int) -> Sequence[tuple[UUID, float]]:
+    async def search(self, target: VectorSet, query: Vector, limit: int) -> Sequence[tuple[UUID, float]]:
         return []
 
     async def delete_document(self, workspace_id: UUID, document_id: UUID, *, keep_version: int | None = None) -> int:
+        return 0
+
+    async def delete_set(self, target: VectorSet) -> int:
         return 0
 
     async def delete_workspace(self, workspace_id: UUID) -> int:
@@ -65,10 +67,12 @@ class Estate:
 
     @property
     def purge(self) -> WorkspacePurge:
-        return WorkspacePurge(self.library.worker_database, self.library.changes, self.library.store, self.shelf)
+        database = self.library.worker_database
+        stores = self.library.setup.stores(database)
+        return WorkspacePurge(database, self.library.changes, self.library.store, stores)
 
     def ingestion(self, extractor: Any = None) -> Ingestion:
-        return replace(self.library.ingestion(extractor), dense=DenseRetrieval(Compass(), self.shelf))
+        return self.library.ingestion(extractor)
 
     async def ingest(self, *, extractor: Any = None) -> None:
         for job in await self.library.claim(INGEST):
@@ -85,7 +89,9 @@ async def estate(library: Library, ada: Viewer) -> Estate:
     doomed = (await WorkspaceService(library.database, library.changes).create(ada, "Doomed")).id
     owner = replace(ada, workspaces={**ada.workspaces, doomed: WorkspaceRole.OWNER})
     bot = await library.bots.create(owner, doomed, {"name": "Librarian"})
-    estate = Estate(library, owner, doomed, bot, Shelf())
+    shelf = Shelf()
+    library = replace(library, setup=elsewhere(shelf))
+    estate = Estate(library, owner, doomed, bot, shelf)
     kept = await library.bots.create(ada, None, {"name": "Librarian"})
     for number in range(BATCH_DOCUMENTS + 2):
         await library.documents.add_text(owner, bot.id, f"T{number}", f"Text {number}.")

@@ -26,6 +26,8 @@ WORKER_TABLES = (
     "crawl_pages",
     "chunks",
     "chunk_lex",
+    "vector_sets",
+    "chunk_vec",
     "conversations",
     "messages",
     "answer_leases",

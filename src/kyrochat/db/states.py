@@ -55,6 +55,21 @@ class DocumentDeletionStatus(StrEnum):
     VERIFIED = "VERIFIED"
 
 
+class VectorStore(StrEnum):
+    """Where vectors are kept."""
+
+    PGVECTOR = "PGVECTOR"
+    PINECONE = "PINECONE"
+
+
+class VectorSetState(StrEnum):
+    """Where a set of vectors stands: searched, about to be, or waiting to be removed."""
+
+    SERVING = "SERVING"
+    BUILDING = "BUILDING"
+    RETIRED = "RETIRED"
+
+
 class CrawlStatus(StrEnum):
     """Where a crawl stands."""
 

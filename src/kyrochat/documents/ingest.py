@@ -21,13 +21,17 @@ from kyrochat.documents.extraction import Extracted, Extractor
 from kyrochat.documents.kinds import SWEEP_VERSIONS, queue_job
 from kyrochat.documents.reading import MAX_TITLE_CHARS
 from kyrochat.documents.storage import FileStore
+from kyrochat.documents.vector_index_job import queue_indexing
 from kyrochat.errors import ProviderUnavailable, UnreadableDocument
 from kyrochat.jobs.queue import ClaimedJob, GiveUp, LeaseLost, complete, hold, park, wake
 from kyrochat.retrieval import repository as index
+from kyrochat.retrieval import vector_repository as vector_sets
 from kyrochat.retrieval.chunking import split
 from kyrochat.retrieval.dense import DenseRetrieval
 from kyrochat.retrieval.lexical import ENCODER_VERSION, encode_chunk, to_sparsevec_text
 from kyrochat.retrieval.lexicons import sample_lexicon
+from kyrochat.retrieval.ports import VectorRemoval
+from kyrochat.retrieval.vector_repository import ChunkText
 
 # About a third of a second of encoding, and one progress event.
 BATCH_CHUNKS = 300
@@ -54,6 +58,7 @@ class Ingestion:
     store: FileStore
     extractor: Extractor
     dense: DenseRetrieval | None = None
+    vectors: VectorRemoval | None = None
 
     async def __call__(self, job: ClaimedJob) -> None:
         """Ingest the job's document. A document that cannot be read becomes FAILED, without another attempt.
@@ -127,21 +132,20 @@ class Ingestion:
                 await self._step(session, job, DocumentStage.INDEXING, done)
                 await index.add_chunks(session, batch, terms, ENCODER_VERSION)
             if self.dense is not None:
-                texts = [(chunk.id, _embedded(document, chunk)) for chunk in batch]
-                await self.dense.store(bot.workspace_id, bot.id, document.id, document.version, texts)
+                await self.dense.store_chunks(bot.workspace_id, bot.id, [_text(document, chunk) for chunk in batch])
         await self._renew_lexicon(bot)
         async with self.database.begin([job.workspace_id]) as session:
             await self._go_live(session, job, len(chunks))
 
     async def _delete_late_vectors(self, job: ClaimedJob) -> None:
         """Delete the vectors that came to a deleted document after its purge had looked for them."""
-        if self.dense is None:
+        if self.vectors is None:
             return
         document_id, _ = _target(job)
         async with self.database.begin([job.workspace_id]) as session:
             is_live = await repository.get(session, document_id, reach=Reach.of(job.workspace_id)) is not None
         if not is_live:
-            await self.dense.index.delete_document(job.workspace_id, document_id)
+            await self.vectors.delete_document(job.workspace_id, document_id)
 
     async def _extract(self, job: ClaimedJob, document: Document) -> Extracted:
         with tempfile.TemporaryDirectory(prefix="kyrochat-ingest-", ignore_cleanup_errors=True) as directory:
@@ -186,6 +190,8 @@ class Ingestion:
         await repository.delete_chunks(session, document.id, keep=document.version)
         if document.version > 1:
             await queue_job(session, self.changes, SWEEP_VERSIONS, document)
+        for target in await vector_sets.sets_of_bot(session, document.bot_id) if self.dense is not None else ():
+            await queue_indexing(session, self.changes, target)
         await complete(session, job)
 
     async def _renew_lexicon(self, bot: Bot) -> None:
@@ -265,5 +271,5 @@ def _terms(bot: Bot, document: Document, chunks: Sequence[Chunk]) -> dict[UUID, 
     }
 
 
-def _embedded(document: Document, chunk: Chunk) -> str:
-    return "\n".join(part for part in (document.title, chunk.heading, chunk.text) if part)
+def _text(document: Document, chunk: Chunk) -> ChunkText:
+    return ChunkText(chunk.id, chunk.document_id, chunk.version, document.title, chunk.heading, chunk.text)

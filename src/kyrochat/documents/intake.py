@@ -175,21 +175,6 @@ class Intake:
         return SameContent(document.title, document.id) if document else SameContent("that was deleted just now")
 
 
-async def read_again(session: AsyncSession, changes: Changes, workspace_id: UUID, document_id: UUID) -> bool:
-    """Have the same file read as the document's next version; False when there is nothing to read.
-
-    The version before is searched until the next one is live, so nothing is missing meanwhile.
-    """
-    document = await repository.get(session, document_id, reach=Reach.of(workspace_id), for_update=True)
-    if document is None or document.status not in (DocumentStatus.READY, DocumentStatus.FAILED):
-        return False
-    document.version += 1
-    start_over(document)
-    session.add(document)
-    await queue_job(session, changes, INGEST, document)
-    return True
-
-
 async def check_room(session: AsyncSession, quota: Quota, workspace_id: UUID) -> None:
     """Check what a workspace holds, with what the transaction has added.
 

@@ -14,6 +14,7 @@ FETCH = "fetch_page"
 CRAWL = "crawl_site"
 PURGE_DOCUMENT = "purge_document"
 SWEEP_VERSIONS = "sweep_versions"
+INDEX_VECTORS = "index_vectors"
 # What waits while the ingestion of a bot is paused.
 PAUSABLE = (INGEST, FETCH, CRAWL)
 

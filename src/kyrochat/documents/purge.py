@@ -16,7 +16,7 @@ from kyrochat.db.tenancy import Reach
 from kyrochat.documents import repository
 from kyrochat.documents.storage import FileStore
 from kyrochat.jobs.queue import ClaimedJob, complete
-from kyrochat.retrieval.ports import VectorIndex
+from kyrochat.retrieval.ports import VectorRemoval
 
 BATCH_DOCUMENTS = 50
 BATCH_CONVERSATIONS = 200
@@ -33,7 +33,7 @@ class DocumentPurge:
     database: Database
     changes: Changes
     store: FileStore
-    vectors: VectorIndex | None = None
+    vectors: VectorRemoval | None = None
 
     async def __call__(self, job: ClaimedJob) -> None:
         """Remove the document's file and rows, verify that, and complete its receipt.
@@ -70,7 +70,7 @@ class VersionSweep:
 
     database: Database
     store: FileStore
-    vectors: VectorIndex | None = None
+    vectors: VectorRemoval | None = None
 
     async def __call__(self, job: ClaimedJob) -> None:
         """Remove all but the live version's; texts stay, since citations lead into them."""
@@ -104,7 +104,7 @@ class BotPurge:
 
     database: Database
     store: FileStore
-    vectors: VectorIndex | None = None
+    vectors: VectorRemoval | None = None
 
     async def __call__(self, job: ClaimedJob) -> None:
         """Remove files and documents in batches, then the bot; conversations go with it."""

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
 from kyrochat.documents import reconcile_repository as rows
-from kyrochat.documents.intake import read_again
 from kyrochat.documents.storage import FileStore
-from kyrochat.retrieval.ports import VectorLedger
+from kyrochat.retrieval.ports import StoredVector
+from kyrochat.retrieval.vector_check import VectorCheck, VectorDifferences
 
 # A file comes before its row: a younger one may still get it.
 YOUNG = timedelta(hours=1)
@@ -30,8 +29,11 @@ class Orphans:
     workspace_id: UUID | None
     files_without_rows: tuple[str, ...] = ()
     rows_without_files: tuple[UUID, ...] = ()
-    vectors_without_rows: tuple[UUID, ...] = ()
+    vectors_without_rows: tuple[StoredVector, ...] = ()
+    # Of documents whose passages lack some.
     rows_without_vectors: tuple[UUID, ...] = ()
+    # By set: of chunks whose rows say that they are stored.
+    vectors_lost: tuple[tuple[int, UUID], ...] = ()
     chunks_of_no_version: int = 0
 
     def __bool__(self) -> bool:
@@ -44,9 +46,8 @@ class Reconciler:
     """Looks at all workspaces, one after the other."""
 
     database: Database
-    changes: Changes
     store: FileStore
-    vectors: VectorLedger | None = None
+    vectors: VectorCheck | None = None
     young: timedelta = field(default=YOUNG)
 
     async def find(self) -> AsyncGenerator[Orphans, None]:
@@ -65,7 +66,7 @@ class Reconciler:
             yield Orphans(None, files_without_rows=tuple(strays))
 
     async def repair(self, orphans: Orphans) -> None:
-        """Delete files and vectors without rows, and have documents whose vectors are missing read again.
+        """Delete files and vectors without rows, and make vectors that are missing.
 
         A document whose file is missing cannot be helped: it stays as it is, and is found as before.
 
@@ -76,13 +77,11 @@ class Reconciler:
             await self.store.delete(key)
         if orphans.workspace_id is None:
             return
-        if self.vectors is not None and orphans.vectors_without_rows:
-            await self.vectors.delete_chunks(orphans.workspace_id, orphans.vectors_without_rows)
         async with self.database.begin([orphans.workspace_id]) as session:
             await rows.delete_stale_chunks(session, orphans.workspace_id)
-        for document_id in orphans.rows_without_vectors:
-            async with self.database.begin([orphans.workspace_id]) as session:
-                await read_again(session, self.changes, orphans.workspace_id, document_id)
+        if self.vectors is not None:
+            found = VectorDifferences(orphans.vectors_without_rows, orphans.vectors_lost, orphans.rows_without_vectors)
+            await self.vectors.mend(orphans.workspace_id, found)
 
     async def _of(self, workspace_id: UUID) -> Orphans:
         old_files = await self._old_files(f"{workspace_id}/")
@@ -98,20 +97,14 @@ class Reconciler:
             rows_without_files=tuple(missing),
             chunks_of_no_version=stale,
         )
-        return orphans if self.vectors is None else await self._with_vectors(orphans, workspace_id, self.vectors)
-
-    async def _with_vectors(self, orphans: Orphans, workspace_id: UUID, vectors: VectorLedger) -> Orphans:
-        # The other way round: rows come before their vectors, and go after them.
-        stored = {chunk_id async for chunk_id in vectors.chunks(workspace_id)}
-        async with self.database.begin([workspace_id]) as session:
-            chunks = await rows.chunks(session, workspace_id)
-        async with self.database.begin([workspace_id]) as session:
-            live = await rows.live_chunks(session, workspace_id)
-        without = {document_id for chunk_id, document_id in live.items() if chunk_id not in stored}
+        if self.vectors is None:
+            return orphans
+        found = await self.vectors.find(workspace_id)
         return replace(
             orphans,
-            vectors_without_rows=tuple(sorted(stored - chunks)),
-            rows_without_vectors=tuple(sorted(without)),
+            vectors_without_rows=found.strays,
+            rows_without_vectors=found.incomplete,
+            vectors_lost=found.lost,
         )
 
     async def _old_files(self, prefix: str) -> list[str]:

@@ -32,26 +32,6 @@ async def files_needed(session: AsyncSession, workspace_id: UUID) -> dict[str, U
     return dict((await session.exec(query)).all())
 
 
-async def chunks(session: AsyncSession, workspace_id: UUID) -> set[UUID]:
-    """Return the ids of all chunks, of whatever version."""
-    return set((await session.exec(select(Chunk.id).where(Chunk.workspace_id == workspace_id))).all())
-
-
-async def live_chunks(session: AsyncSession, workspace_id: UUID) -> dict[UUID, UUID]:
-    """Return the documents of chunks that are searched, by chunk, but of those being read anew."""
-    query = (
-        select(Chunk.id, Chunk.document_id)
-        .join(Document, col(Document.id) == Chunk.document_id)
-        .where(
-            Chunk.workspace_id == workspace_id,
-            Chunk.version == Document.live_version,
-            col(Document.deleted_at).is_(None),
-            col(Document.status).in_(_SETTLED),
-        )
-    )
-    return dict((await session.exec(query)).all())
-
-
 def _stale(workspace_id: UUID) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     settled = exists().where(
         col(Document.id) == Chunk.document_id,

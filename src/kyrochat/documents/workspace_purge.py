@@ -15,7 +15,7 @@ from kyrochat.documents.purge import BATCH_CONVERSATIONS, BATCH_DOCUMENTS, Still
 from kyrochat.documents.storage import FileStore
 from kyrochat.jobs.queue import ClaimedJob, RetryLater
 from kyrochat.jobs.withdrawal import withdraw_others
-from kyrochat.retrieval.ports import VectorIndex
+from kyrochat.retrieval.ports import VectorRemoval
 
 # An ingestion under way finds its bot deleted at its next step.
 WAIT_S = 2.0
@@ -31,7 +31,7 @@ class WorkspacePurge:
     database: Database
     changes: Changes
     store: FileStore
-    vectors: VectorIndex | None = None
+    vectors: VectorRemoval | None = None
 
     async def __call__(self, job: ClaimedJob) -> None:
         """Stop what is going on in the workspace, remove files, vectors and rows, and look for what is left.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval.gemini_connection import GeminiConnection, closing_responses
 from kyrochat.retrieval.gemini_errors import failure_of, too_slow
-from kyrochat.retrieval.ports import Vector
+from kyrochat.retrieval.ports import Embedder, Vector
 from kyrochat.retrieval.retries import Retries
 
 DIMENSIONS = 768
@@ -31,6 +31,14 @@ class GeminiEmbedder:
     def scheme(self) -> str:
         """Model, dimensions and how the task is told."""
         return f"{self.model}/{self.dimensions}/{'retrieval' if self._has_task_types else 'search-result'}"
+
+    def of_scheme(self, scheme: str) -> Embedder | None:
+        """Return an embedder of that scheme over the same connection; None for schemes of other providers."""
+        model, _, rest = scheme.rpartition("/")[0].rpartition("/")
+        if not model or not rest.isdecimal():
+            return None
+        other = replace(self, model=model, dimensions=int(rest))
+        return other if other.scheme == scheme else None
 
     async def embed_documents(self, texts: Sequence[str]) -> Sequence[Vector]:
         """Return one unit vector per text, in the same order; 100 texts a request, one after the other.

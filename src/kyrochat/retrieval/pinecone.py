@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from kyrochat.db.models import VectorSet
 from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval.pinecone_connection import (
     CLOUD,
@@ -17,8 +18,9 @@ from kyrochat.retrieval.pinecone_connection import (
 )
 from kyrochat.retrieval.pinecone_deletion import delete_until_gone
 from kyrochat.retrieval.pinecone_errors import answer_within
-from kyrochat.retrieval.pinecone_listing import delete_chunks, stored_chunks
-from kyrochat.retrieval.ports import Vector
+from kyrochat.retrieval.pinecone_listing import delete_stored, stored_vectors
+from kyrochat.retrieval.pinecone_names import chunk_of, namespace_of, vector_id
+from kyrochat.retrieval.ports import StoredVector, Vector
 
 if TYPE_CHECKING:
     from pinecone import AsyncIndex, Document
@@ -48,14 +50,12 @@ def open_pinecone(
     return PineconeIndex(PineconeConnection(api_key, host, plan, timeouts or Timeouts()))
 
 
-def namespace_of(workspace_id: UUID) -> str:
-    """Return where a workspace's vectors are. Nothing that a client sends leads here."""
-    return f"ws-{workspace_id.hex}"
-
-
 @dataclass(frozen=True, slots=True)
 class PineconeIndex:
-    """A VectorIndex. `_id` is the chunk's id; bot, document and version stand beside it for filters."""
+    """A VectorIndex for vectors of one length.
+
+    `_id` is the chunk's id and the scheme's key; bot, scheme, document and version stand beside it for filters.
+    """
 
     connection: PineconeConnection
 
@@ -72,12 +72,7 @@ class PineconeIndex:
         await self.connection.close()
 
     async def upsert(
-        self,
-        workspace_id: UUID,
-        bot_id: UUID,
-        document_id: UUID,
-        version: int,
-        vectors: Sequence[tuple[UUID, Vector]],
+        self, target: VectorSet, document_id: UUID, version: int, vectors: Sequence[tuple[UUID, Vector]]
     ) -> None:
         """Store the vectors under their chunk ids; repeating it does no harm. Searches find them a little later.
 
@@ -87,21 +82,26 @@ class PineconeIndex:
         if not vectors:
             return
         index = await self.connection.find_or_create()
-        metadata = {"bot": str(bot_id), "document": str(document_id), "version": version}
+        metadata = {
+            "bot": str(target.bot_id),
+            "scheme": target.scheme,
+            "document": str(document_id),
+            "version": version,
+        }
         batch_size = _batch_size(self.connection.plan.dimensions)
         # One batch after the other rather than the SDK's `batch_upsert`, which counts what it sent, not what
         # Pinecone says that it stored, and shares a process-wide gate with every other caller.
         for first in range(0, len(vectors), batch_size):
             batch = [
-                {"_id": str(chunk_id), EMBEDDING_FIELD: [*vector], **metadata}
+                {"_id": vector_id(chunk_id, target.scheme), EMBEDDING_FIELD: [*vector], **metadata}
                 for chunk_id, vector in vectors[first : first + batch_size]
             ]
-            stored = await self._store(index, namespace_of(workspace_id), batch)
+            stored = await self._store(index, namespace_of(target.workspace_id), batch)
             if stored != len(batch):
                 raise ProviderUnavailable(f"Pinecone stored {first + stored} of {len(vectors)} vectors. Try again.")
 
-    async def search(self, workspace_id: UUID, bot_id: UUID, query: Vector, limit: int) -> list[tuple[UUID, float]]:
-        """Return up to `limit` (chunk id, dot product) of the bot's vectors, best first, whatever their version.
+    async def search(self, target: VectorSet, query: Vector, limit: int) -> list[tuple[UUID, float]]:
+        """Return up to `limit` (chunk id, dot product) of the set's vectors, best first, whatever their version.
 
         Raises:
             ProviderUnavailable: the index did not answer in time.
@@ -116,13 +116,13 @@ class PineconeIndex:
             found = await self.connection.ask(
                 index,
                 lambda: index.documents.search(
-                    namespace=namespace_of(workspace_id),
+                    namespace=namespace_of(target.workspace_id),
                     score_by=[{"type": "dense_vector", "field": EMBEDDING_FIELD, "values": [*query]}],
-                    filter={"bot": {"$eq": str(bot_id)}},
+                    filter=_of_set(target),
                     top_k=min(limit, MAX_TOP_K),
                 ),
             )
-            return [] if found is None else _hits(found.matches)
+            return [] if found is None else _hits(found.matches, target.scheme)
 
         return await answer_within(self.connection.timeouts.search_s, ask)
 
@@ -142,6 +142,17 @@ class PineconeIndex:
             lambda: delete_until_gone(self.connection, namespace_of(workspace_id), condition),
         )
 
+    async def delete_set(self, target: VectorSet) -> int:
+        """Delete all vectors of a set, and return how many, as `delete_document` does.
+
+        Raises:
+            ProviderUnavailable: they could not be deleted, or that could not be verified in time.
+        """
+        return await answer_within(
+            self.connection.timeouts.verify_s,
+            lambda: delete_until_gone(self.connection, namespace_of(target.workspace_id), _of_set(target)),
+        )
+
     async def delete_workspace(self, workspace_id: UUID) -> int:
         """Delete all vectors of a workspace, and return how many, as `delete_document` does.
 
@@ -155,21 +166,21 @@ class PineconeIndex:
             lambda: delete_until_gone(self.connection, namespace_of(workspace_id), condition),
         )
 
-    def chunks(self, workspace_id: UUID) -> AsyncGenerator[UUID, None]:
-        """Yield the ids of all chunks whose vectors are stored for a workspace, in no order.
+    def stored(self, workspace_id: UUID) -> AsyncGenerator[StoredVector, None]:
+        """Yield all vectors that are stored for a workspace, in no order.
 
         Raises:
             ProviderUnavailable: it could not be read to its end.
         """
-        return stored_chunks(self.connection, namespace_of(workspace_id))
+        return stored_vectors(self.connection, namespace_of(workspace_id))
 
-    async def delete_chunks(self, workspace_id: UUID, chunk_ids: Sequence[UUID]) -> None:
-        """Delete vectors by their chunks' ids; searches may find them for a while.
+    async def delete_stored(self, workspace_id: UUID, vectors: Sequence[StoredVector]) -> None:
+        """Delete these vectors; searches may find them for a while.
 
         Raises:
             ProviderUnavailable: not all deletions were accepted.
         """
-        await delete_chunks(self.connection, namespace_of(workspace_id), chunk_ids)
+        await delete_stored(self.connection, namespace_of(workspace_id), vectors)
 
     async def _store(self, index: "AsyncIndex", namespace: str, batch: Sequence[dict[str, Any]]) -> int:
         """Return how many of the batch Pinecone says that it stored."""
@@ -189,14 +200,17 @@ def _batch_size(dimensions: int) -> int:
     return max(1, min(MAX_BATCH_DOCUMENTS, MAX_BATCH_BYTES // (dimensions * _NUMBER_BYTES)))
 
 
-def _hits(matches: "Sequence[Document]") -> list[tuple[UUID, float]]:
+def _of_set(target: VectorSet) -> dict[str, Any]:
+    return {"$and": [{"bot": {"$eq": str(target.bot_id)}}, {"scheme": {"$eq": target.scheme}}]}
+
+
+def _hits(matches: "Sequence[Document]", scheme: str) -> list[tuple[UUID, float]]:
     """Return the chunks among the matches; what others have put into the index is none of ours."""
     hits: list[tuple[UUID, float]] = []
     for match in matches:
-        try:
-            chunk_id = UUID(match.id)
-        except ValueError:
+        chunk_id = chunk_of(match.id)
+        if chunk_id is None or vector_id(chunk_id, scheme) != match.id:
             continue
-        if str(chunk_id) == match.id and match.score is not None and math.isfinite(match.score):
+        if match.score is not None and math.isfinite(match.score):
             hits.append((chunk_id, match.score))
     return hits

@@ -1,9 +1,11 @@
 """What KyroChat asks of a provider. Each port has an offline implementation in this package."""
 
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 from uuid import UUID
 
+from kyrochat.db.models import VectorSet
 from kyrochat.retrieval.types import ModelEvent, Prompt
 
 Vector = Sequence[float]
@@ -56,26 +58,21 @@ class Embedder(Protocol):
 
 
 class VectorIndex(Protocol):
-    """Holds chunk vectors outside PostgreSQL, one namespace a workspace. It is never the truth: hits are
-    joined with live rows before anybody sees them."""
+    """Holds chunk vectors, those of different sets apart. It is never the truth: hits are joined with live rows
+    before anybody sees them."""
 
     async def upsert(
-        self,
-        workspace_id: UUID,
-        bot_id: UUID,
-        document_id: UUID,
-        version: int,
-        vectors: Sequence[tuple[UUID, Vector]],
+        self, target: VectorSet, document_id: UUID, version: int, vectors: Sequence[tuple[UUID, Vector]]
     ) -> None:
-        """Store the vectors under their chunk ids.
+        """Store the vectors of a version's chunks in the set, under their chunk ids.
 
         Raises:
             ProviderUnavailable: not all of them are stored.
         """
         ...
 
-    async def search(self, workspace_id: UUID, bot_id: UUID, query: Vector, limit: int) -> Sequence[tuple[UUID, float]]:
-        """Return up to `limit` (chunk id, score), best first.
+    async def search(self, target: VectorSet, query: Vector, limit: int) -> Sequence[tuple[UUID, float]]:
+        """Return up to `limit` (chunk id, score) of the set, best first.
 
         Raises:
             ProviderUnavailable: the index did not answer in time.
@@ -83,7 +80,8 @@ class VectorIndex(Protocol):
         ...
 
     async def delete_document(self, workspace_id: UUID, document_id: UUID, *, keep_version: int | None = None) -> int:
-        """Delete a document's vectors, all or but those of `keep_version`; return how many, once a search finds none.
+        """Delete a document's vectors from all sets, all or but those of `keep_version`; return how many, once a
+        search finds none.
 
         It may wait a minute for that: call it outside of transactions.
 
@@ -92,25 +90,49 @@ class VectorIndex(Protocol):
         """
         ...
 
+    async def delete_set(self, target: VectorSet) -> int:
+        """Delete all vectors of a set, as `delete_document` does."""
+        ...
+
     async def delete_workspace(self, workspace_id: UUID) -> int:
         """Delete all vectors of a workspace, as `delete_document` does."""
         ...
+
+
+class VectorRemoval(Protocol):
+    """Takes vectors away, wherever they are."""
+
+    async def delete_document(self, workspace_id: UUID, document_id: UUID, *, keep_version: int | None = None) -> int:
+        """Delete a document's vectors, as `VectorIndex` does."""
+        ...
+
+    async def delete_workspace(self, workspace_id: UUID) -> int:
+        """Delete all vectors of a workspace that do not go with its rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StoredVector:
+    """That an index holds a vector of a chunk; `scheme` is '' where it does not say of which."""
+
+    chunk_id: UUID
+    scheme: str
 
 
 @runtime_checkable
 class VectorLedger(Protocol):
     """What a vector index says of all that it holds: the reconciler compares that with the rows."""
 
-    def chunks(self, workspace_id: UUID) -> AsyncGenerator[UUID, None]:
-        """Yield the ids of all chunks whose vectors are stored for a workspace, in no order.
+    def stored(self, workspace_id: UUID) -> AsyncGenerator[StoredVector, None]:
+        """Yield all vectors that are stored for a workspace, in no order.
 
         Raises:
             ProviderUnavailable: it could not be read to its end.
         """
         ...
 
-    async def delete_chunks(self, workspace_id: UUID, chunk_ids: Sequence[UUID]) -> None:
-        """Delete vectors by their chunks' ids.
+    async def delete_stored(self, workspace_id: UUID, vectors: Sequence[StoredVector]) -> None:
+        """Delete these.
 
         Raises:
             ProviderUnavailable: not all deletions were accepted.

@@ -6,36 +6,39 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 
+from kyrochat.db.states import VectorStore
 from kyrochat.errors import ConfigurationError
 from kyrochat.retrieval.budgets import Budget
-from kyrochat.retrieval.dense import DenseRetrieval
+from kyrochat.retrieval.dense_setup import NO_DENSE, DenseSetup
+from kyrochat.retrieval.embedders import Embedders
+from kyrochat.retrieval.embedding_pace import Pace, PacedEmbedder
 from kyrochat.retrieval.gemini import Gemini, open_gemini
-from kyrochat.retrieval.gemini_embedding import DIMENSIONS
 from kyrochat.retrieval.offline import ExtractiveModel
 from kyrochat.retrieval.openai_compatible import OpenAIModel, open_openai
-from kyrochat.retrieval.pinecone import open_pinecone
-from kyrochat.retrieval.ports import AnswerModel
+from kyrochat.retrieval.openai_embedding import OpenAIEmbedder, Prefixes, open_openai_embedder
+from kyrochat.retrieval.pinecone_indexes import PineconeIndexes
+from kyrochat.retrieval.ports import AnswerModel, Embedder
 from kyrochat.retrieval.timeouts import Timeouts
-from kyrochat.settings import AnswerProvider, Settings
+from kyrochat.settings import AnswerProvider, Settings, VectorStoreChoice
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Providers:
-    """Who answers, how much that one is told, and who finds passages by meaning, if anybody."""
+    """Who answers, how much that one is told, and what finds passages by meaning, if anything."""
 
     model: AnswerModel
-    dense: DenseRetrieval | None = None
+    dense: DenseSetup = NO_DENSE
     budget: Budget = field(default_factory=Budget)
 
 
 @asynccontextmanager
 async def open_providers(settings: Settings) -> AsyncGenerator[Providers, None]:
-    """Open what the settings name: who answers, and Pinecone with both keys.
+    """Open what the settings name: who answers, who makes vectors, and where these are.
 
     Raises:
-        ConfigurationError: `answer_provider` names one that is not set up.
+        ConfigurationError: `answer_provider` or `vector_store` names one that is not set up.
     """
     async with AsyncExitStack() as stack:
         gemini = _gemini(settings)
@@ -44,22 +47,15 @@ async def open_providers(settings: Settings) -> AsyncGenerator[Providers, None]:
         model = _answer_model(settings, gemini)
         if isinstance(model, OpenAIModel):
             stack.push_async_callback(model.close)
-        budget = Budget(settings.prompt_tokens, settings.history_tokens)
-        if gemini is None or settings.pinecone_api_key is None:
-            if settings.pinecone_api_key is not None:
-                log.warning(
-                    "PINECONE_API_KEY is set, GEMINI_API_KEY is not: nothing makes embeddings, so it is not used"
-                )
-            yield Providers(model, budget=budget)
-            return
-        index = open_pinecone(
-            settings.pinecone_api_key.get_secret_value(),
-            settings.pinecone_host,
-            settings.pinecone_index,
-            dimensions=DIMENSIONS,
-        )
-        stack.push_async_callback(index.close)
-        yield Providers(model, DenseRetrieval(gemini.embedder, index), budget)
+        served = _embedding_server(settings)
+        if served is not None:
+            stack.push_async_callback(served.close)
+        pinecone = _pinecone(settings)
+        if pinecone is not None:
+            stack.push_async_callback(pinecone.close)
+        embedders = _embedders(gemini, served, settings.embedding_texts_per_minute)
+        dense = DenseSetup(embedders, _store(settings, embedders, pinecone), pinecone)
+        yield Providers(model, dense, Budget(settings.prompt_tokens, settings.history_tokens))
 
 
 def _gemini(settings: Settings) -> Gemini | None:
@@ -112,3 +108,63 @@ def _openai(settings: Settings) -> OpenAIModel:
         timeouts=Timeouts(silence_s=settings.answer_silence_s),
         answer_timeout_s=settings.answer_timeout_s,
     )
+
+
+def _embedding_server(settings: Settings) -> OpenAIEmbedder | None:
+    if settings.embedding_base_url is None:
+        return None
+    key = settings.embedding_api_key
+    return open_openai_embedder(
+        settings.embedding_base_url,
+        None if key is None else key.get_secret_value(),
+        settings.embedding_model,
+        settings.embedding_dimensions,
+        Prefixes(settings.embedding_query_prefix, settings.embedding_document_prefix),
+    )
+
+
+def _pinecone(settings: Settings) -> PineconeIndexes | None:
+    if settings.pinecone_api_key is None:
+        return None
+    return PineconeIndexes(
+        settings.pinecone_api_key.get_secret_value(), settings.pinecone_host, settings.pinecone_index
+    )
+
+
+def _embedders(gemini: Gemini | None, served: OpenAIEmbedder | None, per_minute: int) -> Embedders | None:
+    """Return the embedders of this process: a server that was named for that comes before Gemini."""
+
+    ours = gemini.embedder if gemini is not None else None
+    pace = Pace(per_minute) if per_minute else None
+
+    def paced(embedder: Embedder) -> Embedder:
+        return embedder if pace is None else PacedEmbedder(embedder, pace)
+
+    def other(scheme: str) -> Embedder | None:
+        found = served.of_scheme(scheme) if served is not None else None
+        if found is None and ours is not None:
+            found = ours.of_scheme(scheme)
+        return None if found is None else paced(found)
+
+    current: Embedder | None = served if served is not None else ours
+    return None if current is None else Embedders(paced(current), other)
+
+
+def _store(settings: Settings, embedders: Embedders | None, pinecone: PineconeIndexes | None) -> VectorStore | None:
+    choice = settings.vector_store
+    if choice is VectorStoreChoice.PINECONE and pinecone is None:
+        raise ConfigurationError(
+            "KYROCHAT_VECTOR_STORE is pinecone, and KYROCHAT_PINECONE_API_KEY is not set. Set it, or choose pgvector."
+        )
+    if choice is VectorStoreChoice.OFF:
+        return None
+    if embedders is None:
+        if pinecone is not None or choice is not VectorStoreChoice.AUTO:
+            log.warning(
+                "Nothing makes embeddings, so no vectors are stored or searched: "
+                "set KYROCHAT_GEMINI_API_KEY or KYROCHAT_EMBEDDING_BASE_URL"
+            )
+        return None
+    if choice is VectorStoreChoice.PINECONE or (choice is VectorStoreChoice.AUTO and pinecone is not None):
+        return VectorStore.PINECONE
+    return VectorStore.PGVECTOR

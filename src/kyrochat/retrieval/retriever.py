@@ -10,7 +10,7 @@ from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot
 from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval import repository
-from kyrochat.retrieval.dense import DenseRetrieval
+from kyrochat.retrieval.dense import DenseRetrieval, NoVectors
 from kyrochat.retrieval.joining import join
 from kyrochat.retrieval.legs import Outcome, milliseconds_since, off, run
 from kyrochat.retrieval.lexical_leg import SCHEME as LEXICAL_SCHEME
@@ -114,8 +114,12 @@ class Retriever:
             return Outcome(off(Leg.DENSE, "This server makes no embeddings."))
         if Leg.DENSE not in used.legs:
             return Outcome(off(Leg.DENSE, LEFT_OUT))
-        work = self.dense.search(bot.workspace_id, bot.id, question)
-        outcome = await run(Leg.DENSE, work, budget_s=self.dense.budget_s, scheme=self.dense.embedder.scheme)
+        try:
+            target, embedder = await self.dense.serving(bot.workspace_id, bot.id)
+        except NoVectors as reason:
+            return Outcome(off(Leg.DENSE, str(reason)))
+        work = self.dense.find(target, embedder, question)
+        outcome = await run(Leg.DENSE, work, budget_s=self.dense.budget_s, scheme=target.scheme)
         return outcome.counting(len(outcome.value or ()))
 
     async def _together(

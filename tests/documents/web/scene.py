@@ -64,7 +64,7 @@ class WebLibrary(Library):
 
     @property
     def kinds(self) -> Mapping[str, Kind]:
-        return job_kinds(self.worker_database, self.changes, self.store, None, self.visitor, self.quota)
+        return job_kinds(self.worker_database, self.changes, self.store, self.setup, self.visitor, self.quota)
 
     async def work(self) -> None:
         """Do all jobs that are due, one after the other, as the worker does."""

@@ -82,7 +82,7 @@ class CountingLibrary(WebLibrary):
 
     @property
     def kinds(self) -> Mapping[str, Kind]:
-        kinds = job_kinds(self.worker_database, self.changes, self.store, None, self.visitor)
+        kinds = job_kinds(self.worker_database, self.changes, self.store, self.setup, self.visitor)
         fetch = PageFetch(self.worker_database, self.changes, self.store, self.visitor, self.extractor)
         return {
             **kinds,

@@ -7,8 +7,11 @@ from uuid import UUID
 
 import pytest
 
+from kyrochat.db.models import VectorSet
+from kyrochat.db.states import VectorStore
 from kyrochat.retrieval.pinecone import PineconeIndex, open_pinecone
 from kyrochat.retrieval.pinecone_connection import Timeouts
+from kyrochat.retrieval.pinecone_names import vector_id
 from tests.fakes.pinecone import FakePinecone, running_fake_pinecone
 
 INDEX = "kyrochat"
@@ -17,12 +20,31 @@ WORKSPACE, OTHER_WORKSPACE = UUID(int=1), UUID(int=2)
 BOT, OTHER_BOT = UUID(int=11), UUID(int=12)
 DOCUMENT, OTHER_DOCUMENT = UUID(int=21), UUID(int=22)
 NAMESPACE = f"ws-{WORKSPACE.hex}"
+SCHEME = "compass/4"
+
+
+def set_of(workspace_id: UUID, bot_id: UUID, scheme: str = SCHEME) -> VectorSet:
+    return VectorSet(
+        id=1, workspace_id=workspace_id, bot_id=bot_id, store=VectorStore.PINECONE, scheme=scheme, dimensions=DIMENSIONS
+    )
+
+
+SET, OTHER_BOTS_SET, OTHER_WORKSPACES_SET = (
+    set_of(WORKSPACE, BOT),
+    set_of(WORKSPACE, OTHER_BOT),
+    set_of(OTHER_WORKSPACE, BOT),
+)
 
 NORTH, EAST, NORTH_EAST = [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.8, 0.6, 0.0, 0.0]
 
 
 def chunk(number: int) -> UUID:
     return UUID(int=1_000 + number)
+
+
+def name(number: int, scheme: str = SCHEME) -> str:
+    """What the vector of a chunk is called in Pinecone."""
+    return vector_id(chunk(number), scheme)
 
 
 @dataclass

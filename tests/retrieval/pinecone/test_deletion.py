@@ -8,35 +8,36 @@ from kyrochat.retrieval.pinecone import PineconeIndex
 from tests.fakes.pinecone import FakePinecone
 from tests.fakes.pinecone_steps import HttpError
 from tests.retrieval.pinecone.conftest import (
-    BOT,
     DOCUMENT,
     EAST,
     INDEX,
     NAMESPACE,
     NORTH,
-    OTHER_BOT,
+    OTHER_BOTS_SET,
     OTHER_DOCUMENT,
-    OTHER_WORKSPACE,
+    OTHER_WORKSPACES_SET,
+    SET,
     WORKSPACE,
     Polls,
     chunk,
+    name,
 )
 
 THREE = [(chunk(1), NORTH), (chunk(2), EAST), (chunk(3), [-1.0, 0.0, 0.0, 0.0])]
 
 
 async def store_three(index: PineconeIndex, version: int = 1) -> None:
-    await index.upsert(WORKSPACE, BOT, DOCUMENT, version, THREE)
+    await index.upsert(SET, DOCUMENT, version, THREE)
 
 
 async def test_a_deleted_document_is_counted_and_gone(index: PineconeIndex, fake: FakePinecone, polls: Polls) -> None:
     await store_three(index)
-    await index.upsert(WORKSPACE, BOT, OTHER_DOCUMENT, 1, [(chunk(4), NORTH)])
+    await index.upsert(SET, OTHER_DOCUMENT, 1, [(chunk(4), NORTH)])
 
     assert await index.delete_document(WORKSPACE, DOCUMENT) == 3
 
-    assert fake.stored(INDEX, NAMESPACE).keys() == {str(chunk(4))}
-    assert await index.search(WORKSPACE, BOT, NORTH, 10) == [(chunk(4), 1.0)]
+    assert fake.stored(INDEX, NAMESPACE).keys() == {name(4)}
+    assert await index.search(SET, NORTH, 10) == [(chunk(4), 1.0)]
     assert polls.seconds == []
 
 
@@ -49,31 +50,31 @@ async def test_deleting_again_counts_nothing(index: PineconeIndex) -> None:
 
 async def test_only_other_versions_are_deleted_when_one_is_kept(index: PineconeIndex, fake: FakePinecone) -> None:
     await store_three(index, version=1)
-    await index.upsert(WORKSPACE, BOT, DOCUMENT, 2, [(chunk(4), NORTH)])
+    await index.upsert(SET, DOCUMENT, 2, [(chunk(4), NORTH)])
 
     assert await index.delete_document(WORKSPACE, DOCUMENT, keep_version=2) == 3
 
-    assert fake.stored(INDEX, NAMESPACE).keys() == {str(chunk(4))}
+    assert fake.stored(INDEX, NAMESPACE).keys() == {name(4)}
 
 
 async def test_another_workspace_keeps_its_vectors(index: PineconeIndex) -> None:
     await store_three(index)
-    await index.upsert(OTHER_WORKSPACE, BOT, DOCUMENT, 1, [(chunk(9), NORTH)])
+    await index.upsert(OTHER_WORKSPACES_SET, DOCUMENT, 1, [(chunk(9), NORTH)])
 
     await index.delete_document(WORKSPACE, DOCUMENT)
 
-    assert await index.search(OTHER_WORKSPACE, BOT, NORTH, 10) == [(chunk(9), 1.0)]
+    assert await index.search(OTHER_WORKSPACES_SET, NORTH, 10) == [(chunk(9), 1.0)]
 
 
 async def test_a_whole_workspace_is_counted_and_gone_and_no_other(index: PineconeIndex, fake: FakePinecone) -> None:
     await store_three(index)
-    await index.upsert(WORKSPACE, OTHER_BOT, OTHER_DOCUMENT, 2, [(chunk(4), NORTH)])
-    await index.upsert(OTHER_WORKSPACE, BOT, DOCUMENT, 1, [(chunk(9), NORTH)])
+    await index.upsert(OTHER_BOTS_SET, OTHER_DOCUMENT, 2, [(chunk(4), NORTH)])
+    await index.upsert(OTHER_WORKSPACES_SET, DOCUMENT, 1, [(chunk(9), NORTH)])
 
     assert await index.delete_workspace(WORKSPACE) == 4
 
     assert fake.stored(INDEX, NAMESPACE) == {}
-    assert await index.search(OTHER_WORKSPACE, BOT, NORTH, 10) == [(chunk(9), 1.0)]
+    assert await index.search(OTHER_WORKSPACES_SET, NORTH, 10) == [(chunk(9), 1.0)]
     assert await index.delete_workspace(WORKSPACE) == 0
 
 
@@ -85,7 +86,7 @@ async def test_it_waits_until_searches_see_the_deletion(index: PineconeIndex, fa
 
     assert polls.seconds == [1.0, 1.0, 1.0]
     assert len(fake.sent("delete")) == 1
-    assert await index.search(WORKSPACE, BOT, NORTH, 10) == []
+    assert await index.search(SET, NORTH, 10) == []
 
 
 async def test_an_empty_search_that_has_not_seen_the_writes_proves_nothing(
@@ -93,7 +94,7 @@ async def test_an_empty_search_that_has_not_seen_the_writes_proves_nothing(
 ) -> None:
     fake.visibility.held = True
     await store_three(index)
-    empty = await index.search(WORKSPACE, BOT, NORTH, 10)
+    empty = await index.search(SET, NORTH, 10)
     polls.then = fake.settle
 
     assert await index.delete_document(WORKSPACE, DOCUMENT) == 0  # never visible, hence never counted
@@ -113,7 +114,7 @@ async def test_vectors_that_the_deletion_missed_are_deleted_again(
     assert await index.delete_document(WORKSPACE, DOCUMENT) == 3
 
     assert len(fake.sent("delete")) == 2
-    assert await index.search(WORKSPACE, BOT, NORTH, 10) == []
+    assert await index.search(SET, NORTH, 10) == []
 
 
 @pytest.mark.parametrize("counts", [False, True])
@@ -125,7 +126,7 @@ async def test_it_works_without_pinecone_saying_how_far_it_is(
 
     assert await index.delete_document(WORKSPACE, DOCUMENT) == 3
 
-    assert await index.search(WORKSPACE, BOT, NORTH, 10) == []
+    assert await index.search(SET, NORTH, 10) == []
 
 
 async def test_a_deletion_that_never_shows_is_not_called_verified(

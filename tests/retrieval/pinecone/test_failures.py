@@ -12,7 +12,7 @@ from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval.pinecone import PineconeIndex
 from tests.fakes.pinecone import FakePinecone
 from tests.fakes.pinecone_steps import QUOTA_EXCEEDED, RATE_LIMITED, Cut, Hang, HttpError, Raw, Step
-from tests.retrieval.pinecone.conftest import BOT, DOCUMENT, NORTH, OTHER_WORKSPACE, WORKSPACE, chunk
+from tests.retrieval.pinecone.conftest import DOCUMENT, NORTH, OTHER_WORKSPACES_SET, SET, WORKSPACE, chunk
 
 VECTORS = [(chunk(1), NORTH)]
 KEY = "pcsk_very_secret"
@@ -20,7 +20,7 @@ KEY = "pcsk_very_secret"
 
 @pytest.fixture
 async def filled(index: PineconeIndex) -> PineconeIndex:
-    await index.upsert(WORKSPACE, BOT, DOCUMENT, 1, VECTORS)
+    await index.upsert(SET, DOCUMENT, 1, VECTORS)
     return index
 
 
@@ -28,7 +28,7 @@ async def filled(index: PineconeIndex) -> PineconeIndex:
 async def test_a_passing_fault_is_not_noticed(filled: PineconeIndex, fake: FakePinecone, fault: Step) -> None:
     fake.script("search", fault, fault, fault)
 
-    assert await filled.search(WORKSPACE, BOT, NORTH, 10) == [(chunk(1), 1.0)]
+    assert await filled.search(SET, NORTH, 10) == [(chunk(1), 1.0)]
     assert len(fake.sent("search")) == 4
 
 
@@ -55,7 +55,7 @@ async def test_a_lasting_fault_is_explained(
     fake.script("search", *[fault] * 4)
 
     with pytest.raises(ProviderUnavailable) as failed:
-        await filled.search(WORKSPACE, BOT, NORTH, 10)
+        await filled.search(SET, NORTH, 10)
 
     assert message in failed.value.message
     assert failed.value.retryable is retryable
@@ -71,7 +71,7 @@ async def test_a_hanging_index_costs_no_more_than_the_deadline(
     started = time.perf_counter()
 
     with pytest.raises(ProviderUnavailable, match="took too long") as failed:
-        await index.search(WORKSPACE, BOT, NORTH, 10)
+        await index.search(SET, NORTH, 10)
 
     assert time.perf_counter() - started < 2
     assert failed.value.retryable
@@ -86,7 +86,7 @@ async def test_an_attempt_that_hangs_is_given_up_and_repeated(
     await index.warm_up()
     fake.script("search", Hang())
 
-    assert await index.search(WORKSPACE, BOT, NORTH, 10) == [(chunk(1), 1.0)]
+    assert await index.search(SET, NORTH, 10) == [(chunk(1), 1.0)]
     assert len(fake.sent("search")) == 2
     await index.close()
 
@@ -99,7 +99,7 @@ async def test_a_long_pause_that_pinecone_asks_for_ends_at_the_deadline(
     fake.script("search", HttpError(429, retry_after=30))
 
     with pytest.raises(ProviderUnavailable, match="took too long"):
-        await index.search(WORKSPACE, BOT, NORTH, 10)
+        await index.search(SET, NORTH, 10)
 
     assert len(fake.sent("search")) == 1
     await index.close()
@@ -107,7 +107,7 @@ async def test_a_long_pause_that_pinecone_asks_for_ends_at_the_deadline(
 
 async def test_whoever_stops_waiting_closes_the_request(filled: PineconeIndex, fake: FakePinecone) -> None:
     fake.script("search", Hang())
-    search = asyncio.create_task(filled.search(WORKSPACE, BOT, NORTH, 10))
+    search = asyncio.create_task(filled.search(SET, NORTH, 10))
     async with asyncio.timeout(5):
         while not fake.sent("search"):
             await asyncio.sleep(0)
@@ -122,7 +122,7 @@ async def test_a_plan_without_room_for_a_namespace_says_so(filled: PineconeIndex
     fake.script("upsert", QUOTA_EXCEEDED)
 
     with pytest.raises(ProviderUnavailable, match="quota is used up") as failed:
-        await filled.upsert(OTHER_WORKSPACE, BOT, DOCUMENT, 1, VECTORS)
+        await filled.upsert(OTHER_WORKSPACES_SET, DOCUMENT, 1, VECTORS)
 
     assert not failed.value.retryable
 
@@ -135,7 +135,7 @@ async def test_neither_errors_nor_logs_tell_the_key(
     index = opened(api_key=KEY)
 
     with pytest.raises(ProviderUnavailable, match="key was refused") as failed:
-        await index.search(WORKSPACE, BOT, NORTH, 10)
+        await index.search(SET, NORTH, 10)
     await index.close()
 
     assert not failed.value.retryable
@@ -152,7 +152,7 @@ async def test_a_key_that_is_none_is_refused_here(
     index = opened(api_key=key)
 
     with pytest.raises(ProviderUnavailable, match="Check KYROCHAT_PINECONE_API_KEY") as failed:
-        await index.search(WORKSPACE, BOT, NORTH, 10)
+        await index.search(SET, NORTH, 10)
     await index.close()
 
     assert not failed.value.retryable
@@ -166,7 +166,7 @@ async def test_nobody_listening_is_a_passing_fault(opened: Callable[..., Pinecon
         index = opened(host=f"http://127.0.0.1:{taken.getsockname()[1]}")
 
         with pytest.raises(ProviderUnavailable, match="cannot be reached") as failed:
-            await index.search(WORKSPACE, BOT, NORTH, 10)
+            await index.search(SET, NORTH, 10)
         await index.close()
 
     assert failed.value.retryable
@@ -177,8 +177,8 @@ async def test_nothing_works_after_closing(filled: PineconeIndex, fake: FakePine
     asked = len(fake.requests)
 
     for attempt in (
-        filled.upsert(WORKSPACE, BOT, DOCUMENT, 1, VECTORS),
-        filled.search(WORKSPACE, BOT, NORTH, 10),
+        filled.upsert(SET, DOCUMENT, 1, VECTORS),
+        filled.search(SET, NORTH, 10),
         filled.delete_document(WORKSPACE, DOCUMENT),
     ):
         with pytest.raises(ProviderUnavailable, match="shutting down"):
@@ -193,6 +193,6 @@ async def test_an_outage_does_not_last_longer_than_it_does(filled: PineconeIndex
     fake.script("search", *[HttpError(503)] * 60)
     while fake.scripts["search"]:
         with pytest.raises(ProviderUnavailable, match="overloaded"):
-            await filled.search(WORKSPACE, BOT, NORTH, 10)
+            await filled.search(SET, NORTH, 10)
 
-    assert await filled.search(WORKSPACE, BOT, NORTH, 10) == [(chunk(1), 1.0)]
+    assert await filled.search(SET, NORTH, 10) == [(chunk(1), 1.0)]

@@ -8,7 +8,7 @@ from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval.pinecone import PineconeIndex
 from tests.fakes.pinecone import API_VERSION, FakePinecone
 from tests.fakes.pinecone_steps import Cut, HttpError
-from tests.retrieval.pinecone.conftest import BOT, DIMENSIONS, DOCUMENT, INDEX, NORTH, WORKSPACE, Polls, chunk
+from tests.retrieval.pinecone.conftest import DIMENSIONS, DOCUMENT, INDEX, NORTH, SET, WORKSPACE, Polls, chunk
 
 
 async def test_a_missing_index_is_created_with_room_for_terms(index: PineconeIndex, fake: FakePinecone) -> None:
@@ -30,9 +30,9 @@ async def test_a_missing_index_is_created_with_room_for_terms(index: PineconeInd
 
 async def test_an_index_that_exists_is_used(opened: Callable[..., PineconeIndex], fake: FakePinecone) -> None:
     first, second = opened(), opened()
-    await first.upsert(WORKSPACE, BOT, DOCUMENT, 1, [(chunk(1), NORTH)])
+    await first.upsert(SET, DOCUMENT, 1, [(chunk(1), NORTH)])
 
-    assert await second.search(WORKSPACE, BOT, NORTH, 10) == [(chunk(1), 1.0)]
+    assert await second.search(SET, NORTH, 10) == [(chunk(1), 1.0)]
     await first.close()
     await second.close()
 
@@ -56,7 +56,7 @@ async def test_nothing_is_written_before_the_index_is_ready(
 ) -> None:
     fake.describes_until_ready = 2
 
-    await index.upsert(WORKSPACE, BOT, DOCUMENT, 1, [(chunk(1), NORTH)])
+    await index.upsert(SET, DOCUMENT, 1, [(chunk(1), NORTH)])
 
     assert [request.operation for request in fake.requests] == [
         *("describe", "create", "describe", "describe", "describe", "upsert"),
@@ -103,7 +103,7 @@ async def test_an_index_that_does_not_get_ready_is_not_waited_for_forever(
     with pytest.raises(ProviderUnavailable, match="took too long") as failed:
         await index.warm_up()
     with pytest.raises(ProviderUnavailable, match="not ready yet"):
-        await index.search(WORKSPACE, BOT, NORTH, 10)
+        await index.search(SET, NORTH, 10)
     await index.close()
 
     assert failed.value.retryable
@@ -125,8 +125,8 @@ async def test_an_index_of_something_else_is_left_alone(
     stranger = opened()
 
     for attempt in (
-        stranger.upsert(WORKSPACE, BOT, DOCUMENT, 1, [(chunk(1), NORTH)]),
-        stranger.search(WORKSPACE, BOT, NORTH, 10),
+        stranger.upsert(SET, DOCUMENT, 1, [(chunk(1), NORTH)]),
+        stranger.search(SET, NORTH, 10),
     ):
         with pytest.raises(ProviderUnavailable, match="KYROCHAT_PINECONE_INDEX") as failed:
             await attempt
@@ -147,13 +147,13 @@ async def test_a_plan_without_room_for_an_index_says_so(index: PineconeIndex, fa
 
 async def test_an_index_that_was_removed_is_noticed(index: PineconeIndex, fake: FakePinecone) -> None:
     vectors = [(chunk(1), NORTH)]
-    await index.upsert(WORKSPACE, BOT, DOCUMENT, 1, vectors)
+    await index.upsert(SET, DOCUMENT, 1, vectors)
     del fake.indexes[INDEX]
 
     with pytest.raises(ProviderUnavailable, match="has gone") as failed:
-        await index.upsert(WORKSPACE, BOT, DOCUMENT, 1, vectors)
+        await index.upsert(SET, DOCUMENT, 1, vectors)
     assert failed.value.retryable
     assert await index.delete_document(WORKSPACE, DOCUMENT) == 0
-    await index.upsert(WORKSPACE, BOT, DOCUMENT, 1, vectors)
+    await index.upsert(SET, DOCUMENT, 1, vectors)
 
-    assert await index.search(WORKSPACE, BOT, NORTH, 10) == [(chunk(1), 1.0)]
+    assert await index.search(SET, NORTH, 10) == [(chunk(1), 1.0)]

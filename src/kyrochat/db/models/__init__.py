@@ -11,6 +11,7 @@ from kyrochat.db.models.chat import AnswerEvent, AnswerLease, AnswerSearch, Cita
 from kyrochat.db.models.documents import SPARSE_DIMENSIONS, Chunk, ChunkLex, Document, DocumentDeletion, DocumentVersion
 from kyrochat.db.models.feedback import AnswerRating
 from kyrochat.db.models.trusted import TrustedDocument
+from kyrochat.db.models.vectors import ChunkVector, VectorSet
 from kyrochat.db.models.web import Crawl, CrawlPage, WebPage
 from kyrochat.db.models.work import Job
 
@@ -27,6 +28,7 @@ __all__ = [
     "BotLexicon",
     "Chunk",
     "ChunkLex",
+    "ChunkVector",
     "Citation",
     "Conversation",
     "Crawl",
@@ -43,6 +45,7 @@ __all__ = [
     "UsedRefreshToken",
     "User",
     "UserSession",
+    "VectorSet",
     "WebPage",
     "Workspace",
     "WorkspaceMember",

@@ -1,0 +1,72 @@
+"""Chunk vectors in PostgreSQL, with pgvector: in the same database as the rows, and gone when they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from kyrochat.db.engine import Database
+from kyrochat.db.models import VectorSet
+from kyrochat.errors import ProviderUnavailable
+from kyrochat.retrieval import vector_repository as rows
+from kyrochat.retrieval.ports import Vector
+from kyrochat.retrieval.vector_search import is_indexed, nearest, nearly_nearest
+
+# What an HNSW index on half-precision vectors can hold. An embedder can be asked for fewer.
+MAX_DIMENSIONS = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresVectors:
+    """A VectorIndex."""
+
+    database: Database
+
+    async def upsert(
+        self, target: VectorSet, document_id: UUID, version: int, vectors: Sequence[tuple[UUID, Vector]]
+    ) -> None:
+        """Store the vectors under their chunk ids; repeating it does no harm. Those of chunks that are gone are not.
+
+        Raises:
+            ProviderUnavailable: they are longer than can be searched.
+        """
+        del document_id, version  # the chunks' rows know
+        if not vectors:
+            return
+        if len(vectors[0][1]) > MAX_DIMENSIONS:
+            raise ProviderUnavailable(
+                f"PostgreSQL searches vectors of up to {MAX_DIMENSIONS:,} dimensions. "
+                "Set KYROCHAT_EMBEDDING_DIMENSIONS to fewer, or use a smaller model.",
+                retryable=False,
+            )
+        async with self.database.begin([target.workspace_id]) as session:
+            await rows.store(
+                session, target, [chunk_id for chunk_id, _ in vectors], [in_words(vector) for _, vector in vectors]
+            )
+
+    async def search(self, target: VectorSet, query: Vector, limit: int) -> list[tuple[UUID, float]]:
+        """Return up to `limit` (chunk id, dot product) of the set's live chunks, best first."""
+        if limit < 1 or target.id is None or target.dimensions is None:
+            return []
+        async with self.database.begin([target.workspace_id]) as session:
+            find = nearly_nearest if await is_indexed(session, target.id) else nearest
+            return await find(session, target, in_words(query), limit)
+
+    async def delete_document(self, workspace_id: UUID, document_id: UUID, *, keep_version: int | None = None) -> int:
+        """Delete a document's vectors, all or but those of `keep_version`, and return how many."""
+        async with self.database.begin([workspace_id]) as session:
+            return await rows.forget_document(session, document_id, keep_version)
+
+    async def delete_set(self, target: VectorSet) -> int:
+        """Delete nothing: the set's rows are its vectors."""
+        del target
+        return 0
+
+    async def delete_workspace(self, workspace_id: UUID) -> int:
+        """Delete nothing: its vectors go with its documents."""
+        del workspace_id
+        return 0
+
+
+def in_words(vector: Vector) -> str:
+    """Return a vector in pgvector's text form. Seven digits are more than half precision keeps."""
+    return f"[{','.join(format(value, '.7g') for value in vector)}]"
