@@ -29,6 +29,7 @@ from kyrochat.chat.log import AnswerLog
 from kyrochat.chat.queue import AnswerQueue
 from kyrochat.chat.running import RunningAnswers
 from kyrochat.chat.service import ChatService
+from kyrochat.chat.transcripts import Transcripts
 from kyrochat.db.access import DatabaseAccess, refuse_to_bypass
 from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
@@ -42,6 +43,7 @@ from kyrochat.documents.web.service import WebDocumentService
 from kyrochat.errors import KyroError
 from kyrochat.graphql.context import Context, Services
 from kyrochat.graphql.export_route import export_route
+from kyrochat.graphql.ids import global_id, row_id
 from kyrochat.graphql.pages import page_routes
 from kyrochat.graphql.schema import build_schema
 from kyrochat.graphql.transport.gates import gated
@@ -50,6 +52,9 @@ from kyrochat.graphql.transport.hosts import Hosts
 from kyrochat.graphql.transport.known_documents import KnownDocuments
 from kyrochat.graphql.transport.origins import Origins
 from kyrochat.graphql.transport.view import GraphQLView, authorization
+from kyrochat.mcp_api.endpoint import MCPEndpoint
+from kyrochat.mcp_api.tools import ToolServices
+from kyrochat.openai_api.routes import OpenAIRoutes, OpenAIServices
 from kyrochat.rates.limits import SOCKETS_PER_USER
 from kyrochat.rates.service import network, open_rates
 from kyrochat.retrieval.offline import ExtractiveModel
@@ -80,6 +85,7 @@ class Runtime:
     reconciler: Reconciler
     trusted: TrustedDocuments
     retriever: Retriever
+    transcripts: Transcripts
 
 
 @asynccontextmanager
@@ -157,6 +163,7 @@ async def running(
             Reconciler(database, store, VectorCheck(database, provided.dense.stores(database), dense)),
             TrustedDocuments(database),
             retriever,
+            Transcripts(database),
         )
 
 
@@ -181,6 +188,7 @@ class KyroApp:
             upload_max_bytes=settings.max_upload_bytes + MULTIPART_ENVELOPE_BYTES,
             trusted_proxies=settings.proxy_networks,
         )
+        self._mcp = MCPEndpoint(self._tool_services, self._viewer, version("kyrochat"))
         pages = page_routes(
             graphiql=settings.serves_graphiql,
             schema=settings.allows_introspection,
@@ -192,6 +200,8 @@ class KyroApp:
                 Route("/graphql", self.view),
                 WebSocketRoute("/graphql", self.view),
                 export_route(lambda: self.runtime.services.exports),
+                *OpenAIRoutes(self._openai_services, self._viewer).routes(),
+                self._mcp.route(),
                 *pages,
             ],
             lifespan=self._lifespan,
@@ -219,6 +229,20 @@ class KyroApp:
         del app
         async with running(self._settings, self._access, provided=self._provided) as self._runtime:
             yield
+            await self._mcp.close()
+
+    async def _viewer(self, request: Request) -> Viewer:
+        """Return who sent a request that has credentials."""
+        principals = self.runtime.services.principals
+        return await principals.load(authorization(request, {}) or "", self._client(request), _page(request))
+
+    def _openai_services(self) -> OpenAIServices:
+        runtime, services = self.runtime, self.runtime.services
+        return OpenAIServices(services.bots, services.chat, runtime.transcripts, global_id, row_id)
+
+    def _tool_services(self) -> ToolServices:
+        runtime, services = self.runtime, self.runtime.services
+        return ToolServices(services.bots, services.chat, runtime.transcripts, services.documents, global_id, row_id)
 
     async def _context(
         self, connection: Request | WebSocket, params: Mapping[str, object], renew: Renew | None

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     String,
     UniqueConstraint,
     Uuid,
@@ -79,6 +80,7 @@ class Message(SQLModel, table=True):
         Index("messages_first_idx", "conversation_id", postgresql_where=text("parent_id IS NULL")),
         Index("messages_api_key_id_idx", "api_key_id", postgresql_where=text("api_key_id IS NOT NULL")),
         Index("messages_compact_log_at_idx", "compact_log_at", postgresql_where=text("compact_log_at IS NOT NULL")),
+        Index("messages_transcript_idx", "transcript", postgresql_where=text("transcript IS NOT NULL")),
         Index("messages_streaming_idx", "conversation_id", postgresql_where=text("status = 'STREAMING'")),
     )
 
@@ -100,6 +102,8 @@ class Message(SQLModel, table=True):
     removed_citations: int | None = None
     # Set on answers that a key asked for: its budget pays.
     api_key_id: UUID | None = uuid_(nullable=True)
+    # The hash of all that was said up to here, for clients that send it instead of an id.
+    transcript: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     # One key, one exchange: set on its question, or on an answer that was asked for once more.
     idempotency_key: str | None = text_(None)
     # Set on answers that have ended, until their log is compacted.

@@ -1,0 +1,185 @@
+"""`/v1/models` and `/v1/chat/completions`: bots for clients that speak OpenAI's API."""
+
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from time import time
+from typing import Any
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from kyrochat.accounts.viewer import Viewer
+from kyrochat.bots.service import BotService
+from kyrochat.chat.awaited import AwaitedAnswer
+from kyrochat.chat.exchanges import AnswerInProgress
+from kyrochat.chat.service import ChatService
+from kyrochat.chat.transcripts import Place, Transcripts
+from kyrochat.db.keyset import MAX_PAGE, PageRequest
+from kyrochat.db.models import Bot
+from kyrochat.db.outage import is_outage
+from kyrochat.errors import InvalidInput, KyroError, NotFound, Overloaded, Unauthenticated
+from kyrochat.openai_api.chat_request import ChatRequest, read_request
+from kyrochat.openai_api.replies import Reply, error_body, error_response, event, model_of
+from kyrochat.retrieval.types import Turn
+
+# More than anybody picks from in a menu.
+MAX_MODELS = 1_000
+# A long history; more than a model is shown.
+MAX_BODY_BYTES = 4 * 1024 * 1024
+EVENT_STREAM = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAIServices:
+    """What the routes need. `id_of` and `row_of` translate between the ids that clients see and rows."""
+
+    bots: BotService
+    chat: ChatService
+    transcripts: Transcripts
+    id_of: Callable[[str, UUID], str]
+    row_of: Callable[[str, str], UUID]
+
+
+ViewerOf = Callable[[Request], Awaitable[Viewer]]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAIRoutes:
+    """The handlers. `services` and `viewer_of` are asked with each request: they are there once the server runs."""
+
+    services: Callable[[], OpenAIServices]
+    viewer_of: ViewerOf
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route("/v1/models", self._guarded(self._models), methods=["GET"]),
+            Route("/v1/models/{model:path}", self._guarded(self._model), methods=["GET"]),
+            Route("/v1/chat/completions", self._guarded(self._complete), methods=["POST"]),
+        ]
+
+    def _guarded(self, handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def guarded(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except KyroError as error:
+                return error_response(error)
+            except Exception as error:
+                if is_outage(error):
+                    return error_response(Overloaded())
+                raise
+
+        return guarded
+
+    async def _models(self, request: Request) -> Response:
+        viewer = await self._viewer(request)
+        services, found, after = self.services(), list[Mapping[str, Any]](), None
+        while len(found) < MAX_MODELS:
+            page = await services.bots.page(viewer, None, PageRequest(MAX_PAGE, after))
+            found += [model_of(bot, services.id_of("Bot", bot.id)) for bot in page.rows]
+            if not page.has_next:
+                break
+            after = page.rows[-1].id
+        return JSONResponse({"object": "list", "data": found})
+
+    async def _model(self, request: Request) -> Response:
+        viewer = await self._viewer(request)
+        bot = await self._bot(viewer, request.path_params["model"])
+        return JSONResponse(model_of(bot, self.services().id_of("Bot", bot.id)))
+
+    async def _complete(self, request: Request) -> Response:
+        viewer = await self._viewer(request)
+        asked = read_request(await _json(request))
+        services = self.services()
+        bot = await self._bot(viewer, asked.model)
+        answer = await self._begin(viewer, bot, asked)
+        conversation = services.id_of("Conversation", answer.conversation_id)
+        reply = Reply(answer.message.id, conversation, asked.model, int(time()))
+        if asked.stream:
+            return await _streamed(answer, reply, include_usage=asked.include_usage)
+        message = await answer.whole()
+        return JSONResponse(reply.completion(message, answer.quotes))
+
+    async def _viewer(self, request: Request) -> Viewer:
+        if "authorization" not in request.headers:
+            raise Unauthenticated("Send `Authorization: Bearer <API key>`; `createApiKey` makes one.")
+        return await self.viewer_of(request)
+
+    async def _bot(self, viewer: Viewer, model: str) -> Bot:
+        services = self.services()
+        bot = await services.bots.get(viewer, services.row_of("Bot", model))
+        bot = bot or await services.bots.find(viewer, model)
+        if bot is None:
+            raise NotFound("bot")
+        return bot
+
+    async def _begin(self, viewer: Viewer, bot: Bot, asked: ChatRequest) -> AwaitedAnswer:
+        services = self.services()
+        turns = (*asked.turns, Turn("user", asked.question))
+        place = await self._place(viewer, bot, asked)
+        try:
+            return await AwaitedAnswer.begin(services.chat, services.transcripts, viewer, place, turns)
+        except AnswerInProgress:
+            if asked.conversation is not None:
+                raise
+        # Somebody with the same history was a moment faster: this one goes on in a conversation of its own.
+        place = await services.transcripts.place(viewer, bot.id, asked.turns, afresh=True)
+        return await AwaitedAnswer.begin(services.chat, services.transcripts, viewer, place, turns)
+
+    async def _place(self, viewer: Viewer, bot: Bot, asked: ChatRequest) -> Place:
+        services = self.services()
+        if asked.conversation is None:
+            return await services.transcripts.place(viewer, bot.id, asked.turns)
+        conversation_id = services.row_of("Conversation", asked.conversation)
+        (conversation,) = await services.chat.conversations(viewer, [conversation_id]) or (None,)
+        if conversation is None or conversation.bot_id != bot.id:
+            raise NotFound("conversation")
+        return Place(conversation.id, None)
+
+
+async def _streamed(answer: AwaitedAnswer, reply: Reply, *, include_usage: bool) -> Response:
+    pieces = answer.pieces()
+    try:
+        # What fails at once has a status of its own, while there is still one to send.
+        first = await anext(pieces, None)
+        if first is None:
+            answer.must_be_one()
+    except BaseException:
+        await pieces.aclose()
+        raise
+    return StreamingResponse(_events(first or "", pieces, answer, reply, include_usage), headers=EVENT_STREAM)
+
+
+async def _events(
+    first: str, pieces: AsyncGenerator[str, None], answer: AwaitedAnswer, reply: Reply, include_usage: bool
+) -> AsyncGenerator[str, None]:
+    async with aclosing(pieces):
+        yield event(reply.chunk({"role": "assistant", "content": first}))
+        async for piece in pieces:
+            yield event(reply.chunk({"content": piece}))
+        try:
+            answer.must_be_one()
+        except KyroError as error:
+            yield event(error_body(error))
+            return
+        sources = reply.sources(answer.message, answer.quotes)
+        yield event(reply.chunk({}, "stop", **sources))
+        if include_usage:
+            yield event(reply.usage_chunk(answer.message))
+        yield "data: [DONE]\n\n"
+
+
+async def _json(request: Request) -> object:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise InvalidInput.at("body", f"A request has at most {MAX_BODY_BYTES:,} bytes.")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise InvalidInput.at("body", "The body is not JSON.") from None

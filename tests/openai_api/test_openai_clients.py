@@ -1,0 +1,232 @@
+"""OpenAI's own client on a running server."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from tests.graphql_client import GraphQLClient, register, visiting
+from tests.journey.steps import ADD_TEXT, EXCERPT, new_bot, until_read
+from tests.server_process import Server, serving
+
+NOTE = "The tower clock is wound on Mondays. The keys hang behind the counter. Ask the porter for the lamp."
+QUESTION: Any = {"role": "user", "content": "When is the tower clock wound?"}
+CREATE_KEY = """mutation ($scopes: [ApiKeyScope!]!, $bot: ID, $origins: [String!]) {
+  createApiKey(input: {name: "Client", scopes: $scopes, botId: $bot, allowedOrigins: $origins}) {
+    ... on ApiKeyCreated { secret } ... on Problem { message } }
+}"""
+CONVERSATIONS = """query ($bot: ID!) {
+  bot(id: $bot) { conversations(first: 50) {
+    totalCount nodes { id title messages(first: 50) { nodes { role text } } }
+  } }
+}"""
+
+
+@dataclass
+class Shop:
+    """A user with a bot that has read a note, and a client with a key of that user's."""
+
+    server: Server
+    user: GraphQLClient
+    bot_id: str
+    document_id: str
+    client: openai.AsyncOpenAI
+
+    async def conversations(self) -> Any:
+        return (await self.user.run(CONVERSATIONS, bot=self.bot_id))["conversations"]
+
+
+def client_of(server: Server, key: str, **options: Any) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=server.url + "/v1", api_key=key, max_retries=0, **options)
+
+
+@pytest.fixture(scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Server, None]:
+    async with serving(tmp_path_factory.mktemp("openai") / "data") as server:
+        yield server
+        assert server.faults() == []
+
+
+@pytest.fixture
+async def shop(server: Server) -> AsyncGenerator[Shop, None]:
+    async with visiting(server.graphql_url) as visitor:
+        user = await register(visitor)
+        bot_id = await new_bot(user)
+        document = await user.run(ADD_TEXT, bot=bot_id, title="Clock", text=NOTE)
+        await until_read(user, document["id"])
+        key = await user.run(CREATE_KEY, scopes=["CHAT", "READ"])
+        async with client_of(server, key["secret"]) as client:
+            yield Shop(server, user, bot_id, document["id"], client)
+
+
+async def test_bots_are_models(shop: Shop) -> None:
+    models = [model async for model in shop.client.models.list()]
+
+    assert [(model.id, model.object, model.owned_by) for model in models] == [(shop.bot_id, "model", "kyrochat")]
+    assert (models[0].model_extra or {})["name"] == "Clerk"
+    assert (await shop.client.models.retrieve(shop.bot_id)).id == shop.bot_id
+
+
+async def test_a_whole_answer_has_its_citations(shop: Shop) -> None:
+    answer = await shop.client.chat.completions.create(model=shop.bot_id, messages=[QUESTION])
+
+    (choice,) = answer.choices
+    assert "Mondays" in (choice.message.content or "")
+    assert (choice.finish_reason, choice.message.role) == ("stop", "assistant")
+    extra: dict[str, Any] = answer.model_extra or {}
+    assert extra["kyrochat"]["grounded"] is True
+    for citation in extra["citations"]:
+        excerpt = await shop.user.run(
+            EXCERPT, id=shop.document_id, version=1, start=citation["start"], end=citation["end"]
+        )
+        assert excerpt["text"] == citation["quote"]
+        assert f"[{citation['number']}]" in (choice.message.content or "")
+    assert answer.usage is not None
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+
+
+async def test_a_stream_says_the_same_as_the_stored_answer(shop: Shop) -> None:
+    stream = await shop.client.chat.completions.create(
+        model="clerk",  # a bot's name, whatever its case
+        messages=[QUESTION],
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    chunks = [chunk async for chunk in stream]
+
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    *_, ended, used = chunks
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert (ended.choices[0].finish_reason, used.choices) == ("stop", [])
+    assert used.usage is not None
+    assert len((ended.model_extra or {})["citations"]) >= 1
+    found = await shop.conversations()
+    (conversation,) = found["nodes"]
+    assert [message["text"] for message in conversation["messages"]["nodes"]] == [text, QUESTION["content"]]
+    assert (ended.model_extra or {})["kyrochat"]["conversation"] == conversation["id"]
+
+
+async def test_a_client_that_sends_its_history_goes_on_in_the_same_conversation(shop: Shop) -> None:
+    messages: list[Any] = [QUESTION]
+    for question in ("Where do the keys hang?", "Whom do I ask for the lamp?"):
+        answer = await shop.client.chat.completions.create(model=shop.bot_id, messages=messages)
+        spoken = f" {answer.choices[0].message.content}\n"  # clients trim
+        messages += [{"role": "assistant", "content": spoken}, {"role": "user", "content": question}]
+    await shop.client.chat.completions.create(model=shop.bot_id, messages=messages)
+
+    found = await shop.conversations()
+    (conversation,) = found["nodes"]
+    asked = [message["text"] for message in conversation["messages"]["nodes"] if message["role"] == "USER"]
+    assert asked == [message["content"] for message in reversed(messages) if message["role"] == "user"]
+
+
+async def test_a_question_put_differently_is_a_branch_and_another_history_another_conversation(shop: Shop) -> None:
+    first = await shop.client.chat.completions.create(model=shop.bot_id, messages=[QUESTION])
+    told: Any = {"role": "assistant", "content": first.choices[0].message.content}
+    for question in ("Where do the keys hang?", "Where are the keys?"):
+        messages: list[Any] = [QUESTION, told, {"role": "user", "content": question}]
+        await shop.client.chat.completions.create(model=shop.bot_id, messages=messages)
+    foreign: list[Any] = [QUESTION, {"role": "assistant", "content": "Never."}, {"role": "user", "content": "Why?"}]
+    await shop.client.chat.completions.create(model=shop.bot_id, messages=foreign)
+
+    found = await shop.conversations()
+    assert found["totalCount"] == 2
+    newest = found["nodes"][0]["messages"]["nodes"]
+    assert [message["text"] for message in newest[1:]] == ["Why?", "Never.", QUESTION["content"]]
+
+
+async def test_a_conversation_of_the_api_goes_on_by_its_id(shop: Shop) -> None:
+    first = await shop.client.chat.completions.create(model=shop.bot_id, messages=[QUESTION])
+    conversation = (first.model_extra or {})["kyrochat"]["conversation"]
+
+    await shop.client.chat.completions.create(
+        model=shop.bot_id,
+        messages=[{"role": "user", "content": "Where do the keys hang?"}],
+        extra_body={"conversation": conversation},
+    )
+
+    found = await shop.conversations()
+    assert [(node["id"], len(node["messages"]["nodes"])) for node in found["nodes"]] == [(conversation, 4)]
+
+
+async def test_ten_at_once_with_the_same_history_are_all_answered(shop: Shop) -> None:
+    first = await shop.client.chat.completions.create(model=shop.bot_id, messages=[QUESTION])
+    told: Any = {"role": "assistant", "content": first.choices[0].message.content}
+    messages: list[Any] = [QUESTION, told, {"role": "user", "content": "Where do the keys hang?"}]
+
+    answers = await asyncio.gather(
+        *(shop.client.chat.completions.create(model=shop.bot_id, messages=messages) for _ in range(10))
+    )
+
+    assert all("counter" in (answer.choices[0].message.content or "") for answer in answers)
+
+
+async def test_keys_see_their_own_bots_and_nothing_else(server: Server, shop: Shop) -> None:
+    answer = await shop.client.chat.completions.create(model=shop.bot_id, messages=[QUESTION])
+    conversation = (answer.model_extra or {})["kyrochat"]["conversation"]
+    async with visiting(server.graphql_url) as visitor:
+        stranger = await register(visitor)
+        key = await stranger.run(CREATE_KEY, scopes=["CHAT", "READ"])
+        async with client_of(server, key["secret"]) as client:
+            assert [model async for model in client.models.list()] == []
+            for model in (shop.bot_id, "no-such-bot", "x" * 10_000, "\0"):
+                with pytest.raises(openai.NotFoundError) as missing:
+                    await client.chat.completions.create(model=model, messages=[QUESTION])
+                assert missing.value.code == "model_not_found"
+            mine = await new_bot(stranger, "Mine")
+            with pytest.raises(openai.NotFoundError):
+                await client.chat.completions.create(
+                    model=mine, messages=[QUESTION], extra_body={"conversation": conversation}
+                )
+
+    assert (await shop.conversations())["totalCount"] == 1
+
+
+async def test_who_may_not_chat_is_told_why(server: Server, shop: Shop) -> None:
+    reading = await shop.user.run(CREATE_KEY, scopes=["READ"])
+    async with client_of(server, reading["secret"]) as client:
+        with pytest.raises(openai.PermissionDeniedError) as refused:
+            await client.chat.completions.create(model=shop.bot_id, messages=[QUESTION])
+        assert "CHAT" in refused.value.message
+    async with client_of(server, "kyro_wrong") as client:
+        with pytest.raises(openai.AuthenticationError) as unknown:
+            await client.models.list()
+        assert unknown.value.code == "invalid_api_key"
+
+
+async def test_visitors_of_a_page_with_the_same_history_do_not_share_a_conversation(server: Server, shop: Shop) -> None:
+    origin = "https://shop.example.com"
+    public = await shop.user.run(CREATE_KEY, scopes=["CHAT"], bot=shop.bot_id, origins=[origin])
+    async with client_of(server, public["secret"], default_headers={"Origin": origin}) as client:
+        first = await client.chat.completions.create(model=shop.bot_id, messages=[QUESTION])
+        told: Any = {"role": "assistant", "content": first.choices[0].message.content}
+        messages: list[Any] = [QUESTION, told, {"role": "user", "content": "Where do the keys hang?"}]
+        answers = [await client.chat.completions.create(model=shop.bot_id, messages=messages) for _ in range(2)]
+
+    conversations = [(answer.model_extra or {})["kyrochat"]["conversation"] for answer in (first, *answers)]
+    assert len(set(conversations)) == 3
+
+
+async def test_a_client_that_leaves_stops_its_answer_and_the_text_stays(shop: Shop, tmp_path: Path) -> None:
+    long = " ".join(f"The bell number {number} is rung by the sexton on feast days." for number in range(400))
+    document = await shop.user.run(ADD_TEXT, bot=shop.bot_id, title="Bells", text=long)
+    await until_read(shop.user, document["id"])
+    question: Any = {"role": "user", "content": "Which bells are rung by the sexton on feast days?"}
+    stream = await shop.client.chat.completions.create(
+        model=shop.bot_id,
+        messages=[question],
+        stream=True,
+    )
+    first = await anext(stream)
+    await stream.close()
+
+    answer: dict[str, str] = {"text": ""}
+    async with asyncio.timeout(20):
+        while not answer["text"]:
+            (conversation,) = (await shop.conversations())["nodes"]
+            answer = conversation["messages"]["nodes"][0]
+    assert answer["text"].startswith(first.choices[0].delta.content or "?")
