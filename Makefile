@@ -35,6 +35,7 @@ browser: $(STAMP)  ## Run the tests in a real browser (needs chromium on the mac
 
 clients: $(STAMP)  ## Run clients and tools from npm on a server and its schema (needs Node 20.19 or newer)
 	@cd tests/clients && npm ci --ignore-scripts --silent
+	@cd examples/typescript && npm ci --ignore-scripts --silent
 	$(BIN)/python -m pytest tests/clients
 
 lint: $(STAMP)  ## Check format and style
@@ -75,4 +76,4 @@ lock: $(STAMP)  ## Pin all dependencies anew, with hashes
 		--no-annotate --custom-compile-command "make lock" --group bench -o requirements/bench.txt
 
 clean:  ## Remove what make made (your data directory stays)
-	rm -rf $(VENV) .venv-bench dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/clients/node_modules
+	rm -rf $(VENV) .venv-bench dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/clients/node_modules examples/typescript/node_modules

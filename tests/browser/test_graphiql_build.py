@@ -11,7 +11,7 @@ import kyrochat.graphql
 REPOSITORY = Path(__file__).parents[2]
 SOURCES = REPOSITORY / "web" / "graphiql"
 BUILT = Path(kyrochat.graphql.__path__[0]) / "static" / "graphiql"
-NPM_PROJECTS = [SOURCES, REPOSITORY / "tests" / "clients"]
+NPM_PROJECTS = [SOURCES, REPOSITORY / "tests" / "clients", REPOSITORY / "examples" / "typescript"]
 SOURCE_NAMES = [
     "build-info.js",
     "index.html",
@@ -89,5 +89,5 @@ def test_the_npm_lock_names_no_download_addresses(project: Path) -> None:
 def test_direct_npm_dependencies_are_pinned_exactly(project: Path) -> None:
     manifest = json.loads((project / "package.json").read_text(encoding="utf-8"))
 
-    assert [v for v in manifest["devDependencies"].values() if not re.fullmatch(r"\d+\.\d+\.\d+", v)] == []
-    assert "dependencies" not in manifest
+    versions = [*manifest["devDependencies"].values(), *manifest.get("dependencies", {}).values()]
+    assert [version for version in versions if not re.fullmatch(r"\d+\.\d+\.\d+", version)] == []
