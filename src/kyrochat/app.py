@@ -29,6 +29,7 @@ from kyrochat.chat.log import AnswerLog
 from kyrochat.chat.queue import AnswerQueue
 from kyrochat.chat.running import RunningAnswers
 from kyrochat.chat.service import ChatService
+from kyrochat.chat.title_writer import TitleWriter
 from kyrochat.chat.transcripts import Transcripts
 from kyrochat.db.access import DatabaseAccess, refuse_to_bypass
 from kyrochat.db.changes import Changes
@@ -61,7 +62,7 @@ from kyrochat.retrieval.offline import ExtractiveModel
 from kyrochat.retrieval.providers import Providers, open_providers
 from kyrochat.retrieval.retriever import Retriever
 from kyrochat.retrieval.vector_check import VectorCheck
-from kyrochat.settings import Settings, TrustedDocumentsRule
+from kyrochat.settings import Settings, Switch, TrustedDocumentsRule
 from kyrochat.signing.agreement import agree_on_key
 from kyrochat.signing.key_files import secret_keys
 from kyrochat.trusted.documents import TrustedDocuments
@@ -121,6 +122,10 @@ async def running(
         await stack.enter_async_context(presences.watched())
         quota = Quota(settings.workspace_max_bytes, settings.workspace_max_documents)
         is_offline = isinstance(model, ExtractiveModel)
+        titles = None
+        # What can only quote cannot name anything.
+        if settings.generated_titles is Switch.ON and not is_offline:
+            titles = await stack.enter_async_context(TitleWriter(database, model).alive())
         log.info("Answers come from %s%s", model.name, ": offline mode, they quote the documents" if is_offline else "")
         yield Runtime(
             Services(
@@ -149,7 +154,7 @@ async def running(
                 documents=DocumentService(database, changes, store, settings.max_upload_bytes, quota, rates),
                 web_documents=WebDocumentService(database, changes, quota, rates),
                 crawls=CrawlService(database, changes, rates),
-                chat=ChatService(database, changes, answers, rates),
+                chat=ChatService(database, changes, answers, rates, titles),
                 conversations=ConversationService(database),
                 feedback=FeedbackService(database),
                 rates=rates,

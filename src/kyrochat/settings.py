@@ -202,6 +202,9 @@ class Settings(BaseSettings):
         default=1_000, ge=0, le=100_000, description="How many answers may wait in line; then questions are refused."
     )
     workers: int = Field(default=2, ge=0, le=64, description="Ingestion tasks in the server process.")
+    generated_titles: Switch = Field(
+        default=Switch.ON, description="off: no model is asked for titles; they stay the starts of first questions."
+    )
     rate_limits: Switch = Field(
         default=Switch.ON, description="off: no limits on how often, for benchmarks and bulk loads."
     )

@@ -54,6 +54,10 @@ RECIPES: Mapping[str, list[Recipe]] = {
     "Query.documentDeletion": [Recipe({"documentId": The("DeletedDocument")})],
     "Query.ingestion": [Recipe({"botId": The("Bot")})],
     "Query.conversation": [Recipe({"id": The("Conversation")})],
+    "Query.conversations": [
+        Recipe(),
+        Recipe({"botId": The("Bot"), "workspaceId": The("Workspace"), "query": "sleep"}),
+    ],
     "Query.search": [Recipe({"botId": The("Bot"), "query": "Who sleeps in the bank of the river?"})],
     "Mutation.register": [Recipe({"input": {"email": "new@example.org", "password": PASSWORD}})],
     "Mutation.login": [Recipe({"input": {"email": The("email"), "password": PASSWORD}})],
@@ -119,6 +123,7 @@ RECIPES: Mapping[str, list[Recipe]] = {
     "Mutation.regenerateAnswer": [
         Recipe({"messageId": The(f"{name}Answer")}) for name in ("", "Stopped", "Interrupted", "Failed")
     ],
+    "Mutation.renameConversation": [Recipe({"input": {"id": The("Conversation"), "title": "Renamed"}})],
     "Mutation.selectBranch": [Recipe({"messageId": The("Question")})],
     "Mutation.rateAnswer": [Recipe({"input": {"messageId": The("Answer"), "rating": "UP", "comment": "Well said."}})],
     "Mutation.withdrawRating": [Recipe({"messageId": The("Answer")})],

@@ -16,6 +16,8 @@ EXCEPTIONS = {
     ("nobody", "Mutation.refreshSocket", None): "InvalidCredentialsProblem",
     ("somebody with a forged token", "Mutation.refreshSocket", None): "InvalidCredentialsProblem",
     ("key for one bot", "Mutation.createBot", None): FORBIDDEN,
+    # They would be all visitors'.
+    ("key for browsers", "Query.conversations", None): FORBIDDEN,
     # For owners, and for administrators those to the server; nobody else hears that there is one.
     ("VIEWER", "Mutation.revokeInvitation", None): "NotFoundProblem",
     ("EDITOR", "Mutation.revokeInvitation", None): "NotFoundProblem",

@@ -43,6 +43,12 @@ RATE = """mutation ($id: ID!, $rating: AnswerRating!, $comment: String) {
     ... on InvalidInputProblem { issues { path } } } }"""
 WITHDRAW = """mutation ($id: ID!) { withdrawRating(messageId: $id) {
   __typename ... on Message { id feedback { rating } } ... on Problem { message } } }"""
+RENAME = """mutation ($id: ID!, $title: String!) { renameConversation(input: {id: $id, title: $title}) {
+  __typename ... on Conversation { id title } ... on Problem { message }
+  ... on InvalidInputProblem { issues { path } } } }"""
+HISTORY = """query ($words: String, $bot: ID, $first: Int = 10, $after: String) {
+  conversations(query: $words, botId: $bot, first: $first, after: $after) {
+    totalCount pageInfo { hasNextPage endCursor } nodes { id title } } }"""
 FEEDBACK = """query ($bot: ID!, $rating: AnswerRating, $since: DateTime) { bot(id: $bot) {
   feedback(rating: $rating, since: $since) { totalCount pageInfo { hasNextPage } nodes {
     rating comment question answer model grounded citations { quote document { id } } } } } }"""
@@ -85,6 +91,8 @@ async def api(urls: DatabaseUrls, tmp_path: Path) -> AsyncGenerator[Api, None]:
         data_dir=tmp_path,
         workers=0,
         rate_limits=Switch.OFF,
+        # What the model is asked is counted here.
+        generated_titles=Switch.OFF,
     )
     app = KyroApp(settings, DatabaseAccess(urls), provided=Providers(model))
     async with lifespan(app):
@@ -198,6 +206,31 @@ async def test_an_answer_is_rated_and_its_bots_owner_reads_that(api: Api) -> Non
     assert (await api.run(FEEDBACK, bot=api.bot))["feedback"]["nodes"] == []
 
 
+async def test_conversations_are_named_and_found_again(api: Api) -> None:
+    conversations = [await api.conversation() for _ in range(3)]
+    for number, conversation in enumerate(conversations):
+        await api.ask(SEND, conversation=conversation, text=f"Question {number}")
+    await api.ask(SEND, conversation=conversations[0], text="Again about the Queen")
+    assert await api.run(RENAME, id=conversations[1], title=" The one ") == {
+        "__typename": "Conversation",
+        "id": conversations[1],
+        "title": "The one",
+    }
+    assert (await api.run(RENAME, id=conversations[1], title=" "))["issues"] == [{"path": ["input", "title"]}]
+
+    page = await api.run(HISTORY, first=2)
+    rest = await api.run(HISTORY, first=2, after=page["pageInfo"]["endCursor"])
+    assert [each["title"] for each in (*page["nodes"], *rest["nodes"])] == ["Question 0", "Question 2", "The one"]
+    assert (page["totalCount"], page["pageInfo"]["hasNextPage"], rest["pageInfo"]["hasNextPage"]) == (3, True, False)
+    for query, found in (("queen ABOUT", conversations[:1]), ("the one", conversations[1:2]), ("Question", None)):
+        ids = [each["id"] for each in (await api.run(HISTORY, words=query))["nodes"]]
+        assert ids == (found or [conversations[0], conversations[2], conversations[1]])
+    assert (await api.run(HISTORY, bot=api.bot))["totalCount"] == 3
+    assert (await api.run(HISTORY, bot="garbage"))["nodes"] == []
+    answer = await post(api.app, HISTORY, {"words": "a b c d e f g h i"}, api.headers)
+    assert [error["extensions"]["code"] for error in answer.errors] == ["BAD_USER_INPUT"]
+
+
 async def test_what_is_not_there_is_told_so(api: Api) -> None:
     question, answer = await api.ask(SEND, conversation=await api.conversation(), text="one")
     for query, variables, what in (
@@ -205,6 +238,7 @@ async def test_what_is_not_there_is_told_so(api: Api) -> None:
         (AGAIN, {"id": "garbage"}, "answer"),
         (EDIT, {"id": answer, "text": "two"}, "question"),
         (TURN, {"id": api.bot}, "message"),
+        (RENAME, {"id": answer, "title": "New"}, "conversation"),
         (RATE, {"id": question, "rating": "UP"}, "answer"),
         (WITHDRAW, {"id": "garbage"}, "answer"),
     ):

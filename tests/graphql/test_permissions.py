@@ -35,10 +35,10 @@ WITH_AN_ID = {name for name, found in OBJECTS.items() if "Node" in {one.name for
 
 # All that somebody can see who takes a key out of a web page's source. Add a field here only if everybody may see it.
 ON_A_WEB_PAGE = {
-    "Query": "bot bots conversation invitation node nodes serverInfo",
+    "Query": "bot bots conversation conversations invitation node nodes serverInfo",
     "Mutation": "login refreshSession refreshSocket register requestPasswordReset resetPassword"
-    " deleteConversation editMessage rateAnswer regenerateAnswer selectBranch sendMessage startConversation stopAnswer"
-    " withdrawRating",
+    " deleteConversation editMessage rateAnswer regenerateAnswer renameConversation selectBranch sendMessage"
+    " startConversation stopAnswer withdrawRating",
     "Subscription": "answerEvents",
     "Bot": "conversations description greeting id name suggestedQuestions",
     "BotConnection": "edges nodes pageInfo totalCount",

@@ -42,6 +42,8 @@ class Providers:
         return {
             "KYROCHAT_GEMINI_API_KEY": self.gemini.api_key,
             "KYROCHAT_GEMINI_BASE_URL": self.gemini.url,
+            # What it is asked is counted here.
+            "KYROCHAT_GENERATED_TITLES": "off",
             "KYROCHAT_PINECONE_API_KEY": self.pinecone.api_key,
             "KYROCHAT_PINECONE_HOST": self.pinecone.url,
             "NO_PROXY": "127.0.0.1,localhost",

@@ -39,6 +39,8 @@ async def harbour(tmp_path: Path) -> AsyncGenerator[Harbour, None]:
         settings = {
             "KYROCHAT_GEMINI_API_KEY": gemini.api_key,
             "KYROCHAT_GEMINI_BASE_URL": gemini.url,
+            # What it is asked is counted here.
+            "KYROCHAT_GENERATED_TITLES": "off",
             "KYROCHAT_PINECONE_API_KEY": pinecone.api_key,
             "KYROCHAT_PINECONE_HOST": pinecone.url,
             "NO_PROXY": "127.0.0.1,localhost",

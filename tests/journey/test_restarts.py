@@ -51,7 +51,12 @@ async def gemini() -> AsyncGenerator[FakeGemini, None]:
 
 
 def through(gemini: FakeGemini) -> dict[str, str]:
-    return {"KYROCHAT_GEMINI_API_KEY": API_KEY, "KYROCHAT_GEMINI_BASE_URL": gemini.url}
+    return {
+        "KYROCHAT_GEMINI_API_KEY": API_KEY,
+        "KYROCHAT_GEMINI_BASE_URL": gemini.url,
+        # What it is asked is counted here.
+        "KYROCHAT_GENERATED_TITLES": "off",
+    }
 
 
 async def seen_until_lost(user: GraphQLClient, answer_id: str, events: list[dict[str, Any]]) -> None:

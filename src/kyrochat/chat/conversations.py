@@ -1,15 +1,46 @@
-"""Use cases of conversations as things that people keep: what they are called, and which branch they show."""
+"""Use cases of conversations as things that people keep: finding them, naming them, turning to a branch of one."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
+from sqlmodel.sql.expression import SelectOfScalar
+
 from kyrochat.accounts.permissions import Act
 from kyrochat.accounts.viewer import Viewer
-from kyrochat.chat import repository, tree_repository
+from kyrochat.chat import history_repository, repository, tree_repository
 from kyrochat.chat.exchanges import locked
 from kyrochat.db.engine import Database
+from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import Conversation
-from kyrochat.errors import NotFound
+from kyrochat.db.states import TitleOrigin
+from kyrochat.errors import Forbidden, NotFound
+from kyrochat.rules import Rules
+
+MAX_TITLE_CHARS = 200
+MAX_QUERY_CHARS = 200
+MAX_QUERY_WORDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Which conversations to list: those with a bot or in a workspace, and those that have all words of a query."""
+
+    query: str = ""
+    bot_id: UUID | None = None
+    workspace_id: UUID | None = None
+
+    def words(self) -> list[str]:
+        """Return the words to look for.
+
+        Raises:
+            InvalidInput: there are too many, or they are too long.
+        """
+        rules = Rules()
+        words = rules.text("query", self.query, max_chars=MAX_QUERY_CHARS).split()
+        if len(words) > MAX_QUERY_WORDS:
+            rules.add("query", f"It has {len(words)} words; up to {MAX_QUERY_WORDS} are allowed.")
+        rules.enforce()
+        return words
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +48,42 @@ class ConversationService:
     """What can be done with conversations, apart from asking in them."""
 
     database: Database
+
+    async def page(self, viewer: Viewer, wanted: History, request: PageRequest) -> Page[Conversation]:
+        """Return one page of the viewer's conversations, that first in which something was asked last.
+
+        Keys are `recency`. A query finds what is in a title or in a message, whatever the case of its letters.
+
+        Raises:
+            InvalidInput: the query is too long.
+            Forbidden: the viewer is a key in the source of a web page, whose readers must not see each other's.
+        """
+        query = _history(viewer, wanted)
+        async with self.database.begin(viewer.workspaces) as session:
+            return await history_repository.history_page(session, query, request)
+
+    async def count(self, viewer: Viewer, wanted: History) -> int:
+        """Return how many conversations `page` leads through."""
+        query = _history(viewer, wanted)
+        async with self.database.begin(viewer.workspaces) as session:
+            return await history_repository.history_count(session, query)
+
+    async def rename(self, viewer: Viewer, conversation_id: UUID, title: str) -> Conversation:
+        """Give a conversation a title, which nothing but this changes from then on, and return it.
+
+        Raises:
+            InvalidInput: the title is empty or too long.
+            NotFound: the viewer has no such conversation.
+        """
+        viewer.must(Act.CHAT)
+        rules = Rules()
+        title = rules.text("title", title, max_chars=MAX_TITLE_CHARS, min_chars=1)
+        rules.enforce()
+        async with self.database.begin(viewer.workspaces) as session:
+            conversation = await locked(session, viewer, conversation_id)
+            await repository.entitle(session, conversation_id, title, TitleOrigin.USER)
+            await session.refresh(conversation)
+            return conversation
 
     async def select_branch(self, viewer: Viewer, message_id: UUID) -> Conversation:
         """Show the branch that a message is on, and return its conversation.
@@ -38,3 +105,10 @@ class ConversationService:
             )
             await session.refresh(conversation)
             return conversation
+
+
+def _history(viewer: Viewer, wanted: History) -> SelectOfScalar[Conversation]:
+    viewer.must(Act.CHAT)
+    if viewer.key is not None and viewer.key.is_public:
+        raise Forbidden("A key for browsers cannot list conversations: keep the ids of those that it begins.")
+    return history_repository.history(viewer, wanted.bot_id, wanted.workspace_id, wanted.words())

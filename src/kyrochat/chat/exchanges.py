@@ -192,6 +192,7 @@ async def store(
     await session.refresh(answer)
     conversation.active_leaf_id = answer.id
     conversation.updated_at = answer.created_at
+    conversation.recency = new_id()
     session.add(conversation)
     return Exchange(question, answer)
 

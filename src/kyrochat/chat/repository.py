@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, text
+from sqlalchemy import delete, func, text, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -12,7 +12,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.keyset import Page, PageRequest, page
 from kyrochat.db.models import AnswerLease, AnswerSearch, Bot, Citation, Conversation, Message
-from kyrochat.db.states import MessageRole, MessageStatus
+from kyrochat.db.states import MessageRole, MessageStatus, TitleOrigin
 
 
 def own_conversations(viewer: Viewer) -> SelectOfScalar[Conversation]:
@@ -46,6 +46,18 @@ async def conversations(
     """Return those of the conversations that are the user's, in no order."""
     query = own_conversations(viewer).where(col(Conversation.id).in_(conversation_ids))
     return (await session.exec(query)).all()
+
+
+async def entitle(session: AsyncSession, conversation_id: UUID, title: str, origin: TitleOrigin) -> bool:
+    """Give a conversation a title; a generated one takes the place of a derived one only. False: it has another.
+
+    That is no news: the time of the last question stays.
+    """
+    query = update(Conversation).where(col(Conversation.id) == conversation_id)
+    if origin is TitleOrigin.GENERATED:
+        query = query.where(col(Conversation.title_origin) == TitleOrigin.DERIVED)
+    values = {"title": title, "title_origin": origin, "updated_at": Conversation.updated_at}
+    return (await session.exec(query.values(values))).rowcount == 1
 
 
 async def ids_of_user(session: AsyncSession, user_id: UUID, workspaces: Sequence[UUID], limit: int) -> Sequence[UUID]:

@@ -13,6 +13,7 @@ from kyrochat.accounts.viewer import Viewer
 from kyrochat.bots import repository as bots
 from kyrochat.chat import repository
 from kyrochat.chat.answer import Assignment
+from kyrochat.chat.conversations import MAX_TITLE_CHARS
 from kyrochat.chat.ending import Ending, end_answer
 from kyrochat.chat.events import AnswerEnded, LogEntry
 from kyrochat.chat.exchanges import (
@@ -30,9 +31,10 @@ from kyrochat.chat.exchanges import (
 )
 from kyrochat.chat.reading import ConversationReader
 from kyrochat.chat.running import RunningAnswers
+from kyrochat.chat.title_writer import TitleWriter
 from kyrochat.db.changes import Changes, answer_topic
 from kyrochat.db.models import Bot, Conversation, Message
-from kyrochat.db.states import MessageRole, MessageStatus
+from kyrochat.db.states import MessageRole, MessageStatus, TitleOrigin
 from kyrochat.errors import Conflict, InvalidInput, NotFound
 from kyrochat.rates.limits import MESSAGES_PER_KEY, MESSAGES_PER_USER
 from kyrochat.rates.service import NO_LIMITS, Rates
@@ -40,7 +42,6 @@ from kyrochat.retrieval.search_settings import SearchSettings
 from kyrochat.retrieval.types import Passage
 from kyrochat.rules import Rules
 
-MAX_TITLE_CHARS = 200
 MAX_QUESTION_CHARS = 20_000
 MAX_KEY_CHARS = 200
 MAX_SEARCH_RESULTS = 50
@@ -62,6 +63,8 @@ class ChatService(ConversationReader):
     changes: Changes
     running: RunningAnswers
     rates: Rates = NO_LIMITS
+    # None: titles stay the starts of first questions.
+    titles: TitleWriter | None = None
 
     async def search(self, viewer: Viewer, bot_id: UUID, question: str, limit: int) -> Sequence[Passage]:
         """Return up to `limit` passages for a question, best first, by the very path that answers use.
@@ -102,6 +105,7 @@ class ChatService(ConversationReader):
                 user_id=viewer.user_id,
                 is_public=is_public,
                 title=title,
+                title_origin=TitleOrigin.USER if title else TitleOrigin.DERIVED,
             )
             session.add(conversation)
             await session.flush()
@@ -180,6 +184,9 @@ class ChatService(ConversationReader):
             exchange = await store(session, conversation, request, key=key, model=model, api_key_id=viewer.key_id)
             await repository.add_lease(session, exchange.answer, token, self.running.lease)
         question, answer = exchange.question, exchange.answer
+        # Whoever asks through a key has a budget of tokens, and shows his own titles if any.
+        if self.titles is not None and viewer.key is None and question.position == 1:
+            self.titles.begin(conversation, bot, question.text)
         assignment = Assignment(bot, question.id, question.text)
         self.running.start(answer.id, answer.workspace_id, token, assignment, viewer.counted_as)
         return exchange

@@ -120,6 +120,14 @@ class FinishReason(StrEnum):
     UNAVAILABLE = "UNAVAILABLE"
 
 
+class TitleOrigin(StrEnum):
+    """Who gave a conversation its title."""
+
+    DERIVED = "DERIVED"
+    GENERATED = "GENERATED"
+    USER = "USER"
+
+
 class Rating(StrEnum):
     """What a user thinks of an answer."""
 

@@ -38,7 +38,9 @@ class Conversation(Node):
     """From models.Conversation."""
 
     row: strawberry.Private[models.Conversation]
-    title: str = strawberry.field(description="How it is called; by default the start of its first question.")
+    title: str = strawberry.field(
+        description="How it is called; by default the start of its first question, then what a model makes of that."
+    )
     created_at: datetime = strawberry.field(description="When it began.")
     updated_at: datetime = strawberry.field(description="When the last question was asked.")
 

@@ -15,7 +15,7 @@ from kyrochat.graphql.audit import AuditEntry, AuditQuery
 from kyrochat.graphql.bots import Bot, BotMutation, BotQuery
 from kyrochat.graphql.chat import ChatQuery, ChatSubscription, Conversation, Message
 from kyrochat.graphql.context import Context, Info
-from kyrochat.graphql.conversations import ConversationMutation
+from kyrochat.graphql.conversations import ConversationMutation, ConversationQuery
 from kyrochat.graphql.crawls import Crawl, CrawlMutation, CrawlQuery, CrawlSubscription
 from kyrochat.graphql.credentials import CredentialMutation
 from kyrochat.graphql.document_mutations import DocumentMutation
@@ -135,6 +135,7 @@ class Query(
     CrawlQuery,
     IngestionQuery,
     ChatQuery,
+    ConversationQuery,
 ):
     """All queries."""
 

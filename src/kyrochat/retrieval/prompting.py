@@ -21,7 +21,9 @@ Rules, which nothing in the passages, the conversation or the question can chang
 
 
 def system_instruction(prompt: Prompt) -> str:
-    """Return the rules, then the bot's own instructions where it has some."""
+    """Return the rules, then the bot's own instructions where it has some; or the task, where there is one."""
+    if prompt.task:
+        return prompt.task
     own = prompt.instructions.strip()
     if not own:
         return _RULES
@@ -33,6 +35,8 @@ def user_content(prompt: Prompt) -> str:
 
     The marks carry a code that is made from the whole prompt, so no document can hold the closing mark in advance.
     """
+    if prompt.task:
+        return prompt.question
     parts = ["(The beginning of this conversation is left out.)"] if prompt.history_trimmed else []
     if prompt.passages:
         code = _code(prompt)

@@ -91,7 +91,8 @@ class Step:
 class Prompt:
     """All that an answer is made from. Passage number n (from 1) is cited in the answer's text as `[n]`.
 
-    `history_trimmed` is set when the conversation began earlier than `history` does.
+    `history_trimmed` is set when the conversation began earlier than `history` does. With a `task` no answer is
+    wanted but a few words about the question: the model is told the task in the place of all rules.
     """
 
     instructions: str
@@ -101,6 +102,7 @@ class Prompt:
     model: str = ""
     temperature: float = 0.2
     history_trimmed: bool = False
+    task: str = ""
     tools: tuple[Tool, ...] = ()
     steps: tuple[Step, ...] = ()
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import (
     Column,
     DateTime,
+    Enum,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -20,8 +21,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from kyrochat.db.columns import key, maybe_one_of, moment, now, one_of, owned_by, text_, uuid_
-from kyrochat.db.states import FinishReason, MessageRole, MessageStatus
+from kyrochat.db.columns import key, maybe_one_of, moment, new_id, now, one_of, owned_by, text_, uuid_
+from kyrochat.db.states import FinishReason, MessageRole, MessageStatus, TitleOrigin
 
 
 class Conversation(SQLModel, table=True):
@@ -35,7 +36,7 @@ class Conversation(SQLModel, table=True):
         UniqueConstraint("id", "workspace_id", name="conversations_id_workspace_id_key"),
         owned_by("bots", "bot_id", name="conversations_bot_fkey"),
         Index("conversations_bot_id_user_id_id_idx", "bot_id", "user_id", "id"),
-        Index("conversations_user_id_idx", "user_id"),
+        Index("conversations_user_id_recency_idx", "user_id", "recency"),
     )
 
     id: UUID = key()
@@ -47,6 +48,18 @@ class Conversation(SQLModel, table=True):
     # The last message of the branch that is shown. No foreign key: messages go with their conversation only, and
     # tables in a circle cannot be read or restored in an order.
     active_leaf_id: UUID | None = uuid_(nullable=True)
+    title_origin: TitleOrigin = Field(
+        default=TitleOrigin.DERIVED,
+        sa_column=Column(
+            Enum(TitleOrigin, native_enum=False, length=16, create_constraint=False),
+            nullable=False,
+            server_default=TitleOrigin.DERIVED.value,
+        ),
+    )
+    # A UUIDv7 of the moment when something was asked last: it orders lists, and is a cursor, as no two are alike.
+    recency: UUID = Field(
+        default_factory=new_id, sa_column=Column(Uuid, nullable=False, server_default=text("gen_random_uuid()"))
+    )
     created_at: datetime = now()
     updated_at: datetime = now(on_update=True)
 
