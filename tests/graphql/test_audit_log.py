@@ -92,6 +92,13 @@ LEAVE_NOTHING = {
     "startConversation",
     "sendMessage",
     "stopAnswer",
+    # What was there stays beside it.
+    "editMessage",
+    "regenerateAnswer",
+    "selectBranch",
+    "renameConversation",
+    "rateAnswer",
+    "withdrawRating",
 }
 
 
