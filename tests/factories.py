@@ -9,7 +9,9 @@ from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot, Chunk, Document, DocumentVersion, User, Workspace, WorkspaceMember
 from kyrochat.db.states import DocumentStatus, WorkspaceRole
 from kyrochat.retrieval.chunking import split
-from kyrochat.retrieval.lexical import ENCODER_VERSION, encode_chunk, to_sparsevec_text
+from kyrochat.retrieval.encodings import Encoding
+from kyrochat.retrieval.languages import AUTO
+from kyrochat.retrieval.lexical import encode_chunk
 from kyrochat.retrieval.repository import add_chunks
 
 
@@ -29,6 +31,7 @@ async def make_viewer(database: Database, email: str = "ada@example.com") -> Vie
 async def make_bot(database: Database, viewer: Viewer, name: str = "Librarian", **fields: Any) -> Bot:
     """A bot in the viewer's personal workspace; `fields` are columns of `Bot`."""
     async with database.begin([viewer.default_workspace_id]) as session:
+        fields = {"encoding": Encoding(language=fields.get("language", AUTO)).number, **fields}
         bot = Bot(workspace_id=viewer.default_workspace_id, name=name, **fields)
         session.add(bot)
         await session.flush()
@@ -70,10 +73,8 @@ async def make_document(database: Database, bot: Bot, text: str, title: str = "H
         session.add(document)
         await session.flush()
         session.add(DocumentVersion(document_id=document.id, version=1, workspace_id=bot.workspace_id, text=text))
-        terms = {
-            chunk.id: to_sparsevec_text(encode_chunk(title, chunk.text, bot.language, chunk.heading))
-            for chunk in chunks
-        }
-        await add_chunks(session, chunks, terms, ENCODER_VERSION)
+        encoding = Encoding.from_number(bot.encoding)
+        vectors = {chunk.id: encode_chunk(title, chunk.text, encoding.language, chunk.heading) for chunk in chunks}
+        await add_chunks(session, chunks, vectors, encoding)
         await session.refresh(document)
     return document

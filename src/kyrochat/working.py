@@ -9,16 +9,19 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.accounts.erasure import PURGE_ACCOUNT
 from kyrochat.accounts.workspaces import PURGE_WORKSPACE
+from kyrochat.bots.index_jobs import TEND_INDEX
 from kyrochat.bots.service import PURGE_BOT
 from kyrochat.chat.account_purge import AccountPurge
 from kyrochat.db.access import DatabaseAccess, refuse_to_bypass
 from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
 from kyrochat.documents.extraction import Extractor
+from kyrochat.documents.indexing import IndexTending, tend_stale
 from kyrochat.documents.ingest import Ingestion, fail_document, retry_document
 from kyrochat.documents.intake import UNLIMITED, Quota
 from kyrochat.documents.kinds import INDEX_VECTORS, INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS
 from kyrochat.documents.purge import BotPurge, DocumentPurge, VersionSweep
+from kyrochat.documents.retitling import RETITLE, Retitling
 from kyrochat.documents.storage import FileStore
 from kyrochat.documents.vector_index_job import IndexVectors
 from kyrochat.documents.web.handlers import open_visitor, web_kinds
@@ -53,9 +56,12 @@ async def working(
         kinds = job_kinds(database, changes, store, dense, visitor, quota, indexing)
         worker = Worker(Queue(database), changes, kinds, concurrency)
         task = asyncio.create_task(worker.run(), name="worker")
+        # A newer program may have come with another encoder.
+        looking = asyncio.create_task(tend_stale(database, changes), name="stale-indexes")
         try:
             yield worker
         finally:
+            looking.cancel()
             await worker.stop(WORKER_GRACE_S)
             await asyncio.wait([task])
     finally:
@@ -92,6 +98,8 @@ def job_kinds(
         SWEEP_VERSIONS: Kind(VersionSweep(database, store, vectors), on_purge_failed),
         PURGE_DOCUMENT: Kind(DocumentPurge(database, changes, store, vectors), on_purge_failed),
         PURGE_BOT: Kind(BotPurge(database, store, vectors), on_purge_failed),
+        TEND_INDEX: Kind(IndexTending(database, changes), on_purge_failed),
+        RETITLE: Kind(Retitling(database), on_purge_failed),
         PURGE_ACCOUNT: Kind(AccountPurge(database, changes), on_purge_failed),
         PURGE_WORKSPACE: Kind(WorkspacePurge(database, changes, store, vectors), on_purge_failed),
         **({INDEX_VECTORS: Kind(IndexVectors(database, indexing), on_purge_failed)} if indexing else {}),

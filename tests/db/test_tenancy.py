@@ -27,6 +27,8 @@ from kyrochat.db.models import (
     Bot,
     BotLexicon,
     Chunk,
+    ChunkLex,
+    ChunkSalts,
     ChunkVector,
     Citation,
     Conversation,
@@ -45,12 +47,15 @@ from tests.factories import make_bot, make_document, make_viewer
 # They are read before a workspace is known, or across workspaces by sweeps, and hold ids only.
 OPEN_TABLES = {"jobs", "answer_leases", "workspace_members"}
 # A vector lives and dies with its chunk and is found through its document only.
-SINGLE_COLUMN_KEYS = {"chunk_lex -> chunks", "chunk_vec -> chunks"}
+SINGLE_COLUMN_KEYS = {"chunk_lex -> chunks", "chunk_salts -> chunk_lex", "chunk_vec -> chunks"}
 
 
 async def run(database: Database, statement: str, *workspaces: UUID) -> list[Any]:
     async with database.begin(workspaces) as session:
-        result = await (await session.connection()).execute(text(statement))
+        connection = await session.connection()
+        # Without a name for its terms that table shows nothing to anybody; here it shall tell of its other policy.
+        await connection.execute(text("SELECT set_config('kyrochat.salts', '{7}', true)"))
+        result = await connection.execute(text(statement))
         return list(result.all()) if result.returns_rows else [result.rowcount]
 
 
@@ -108,6 +113,8 @@ async def make_tenant(database: Database, email: str) -> Tenant:
         of_chunk: dict[str, Any] = {"document_id": document.id, "version": 1, "workspace_id": workspace_id}
         [chunk_id] = (await session.exec(select(Chunk.id).where(Chunk.document_id == document.id))).all()
         session.add(ChunkVector(chunk_id=chunk_id, set_id=vectors.id or 0, embedding=[1.0, 0.0], **of_chunk))
+        [lex] = (await session.exec(select(ChunkLex))).all()
+        session.add(ChunkSalts(workspace_id=workspace_id, chunk_id=lex.chunk_id, encoding=lex.encoding, salts=[7]))
         session.add(ApiKeyUsage(api_key_id=of_key.id, workspace_id=workspace_id, day=date(2026, 1, 1), tokens=7))
         session.add_all([message, CrawlPage(crawl_id=crawl.id, workspace_id=workspace_id, address=crawl.url, depth=0)])
         await session.flush()
@@ -181,6 +188,7 @@ async def test_beside_the_workspace_only_a_secret_and_the_sites_administrators_o
         ("api_keys_by_secret", "SELECT"),
         ("audit_entries_for_site", "SELECT"),
         ("audit_entries_of_site", "INSERT"),
+        ("chunk_salts_named", "SELECT"),
         ("invitations_by_token", "ALL"),
         ("invitations_of_site", "ALL"),
     }

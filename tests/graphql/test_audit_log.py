@@ -92,13 +92,6 @@ LEAVE_NOTHING = {
     "startConversation",
     "sendMessage",
     "stopAnswer",
-    # What was there stays beside it.
-    "editMessage",
-    "regenerateAnswer",
-    "selectBranch",
-    "renameConversation",
-    "rateAnswer",
-    "withdrawRating",
 }
 
 

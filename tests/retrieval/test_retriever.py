@@ -1,24 +1,22 @@
 """The retriever over real rows: the right passage first, nothing of anybody else, and a plan that stays fast."""
 
 import random
-from collections.abc import Iterable
-from uuid import UUID
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 
 from kyrochat.accounts.viewer import Viewer
-from kyrochat.db.columns import new_id
 from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.engine import Database, open_database
-from kyrochat.db.models import Bot, Chunk, Document
-from kyrochat.db.states import DocumentStage, DocumentStatus
+from kyrochat.db.models import Bot
 from kyrochat.retrieval import repository
-from kyrochat.retrieval.lexical import ENCODER_VERSION, encode_query, encode_tokens, to_sparsevec_text
+from kyrochat.retrieval.encodings import Encoder, Encoding
+from kyrochat.retrieval.lexical import encode_query, encode_tokens, to_sparsevec_text
 from kyrochat.retrieval.lexicon import Lexicon
 from kyrochat.retrieval.lexicons import CACHED_LEXICONS, Lexicons, sample_lexicon
 from tests.factories import make_bot, make_document, make_viewer
+from tests.retrieval.filling import fill, tokens_of
 from tests.searching import search
 
 RIVERS = {
@@ -127,7 +125,7 @@ async def test_versions_that_are_not_live_and_deleted_documents_are_never_found(
         assert (do, await titles(database, bot, "Rhine")) == (do, [])
         await change(database, bot, f"UPDATE documents SET {undo} WHERE id = '{document.id}'")
         assert await titles(database, bot, "Rhine") == ["Rhine"]
-    await change(database, bot, "UPDATE chunk_lex SET encoder_version = encoder_version + 1")
+    await change(database, bot, "UPDATE chunk_lex SET encoding = encoding + 1")
     assert await titles(database, bot, "Rhine") == []
 
 
@@ -145,7 +143,7 @@ async def test_rows_that_are_not_live_take_no_place_from_those_that_are(database
 async def store_lexicon(database: Database, bot: Bot) -> int:
     """Store a lexicon of what there is now and return its version."""
     async with database.begin([bot.workspace_id]) as session:
-        lexicon = await sample_lexicon(session, bot)
+        lexicon = await sample_lexicon(session, bot.id, Encoder(), bot.language)
         await repository.store_lexicon(
             session, bot.id, bot.workspace_id, chunk_count=lexicon.chunk_count, frequencies=lexicon.to_bytes()
         )
@@ -161,7 +159,7 @@ async def test_a_lexicon_is_read_once_a_version(database: Database, bot: Bot) ->
 
     async def current() -> Lexicon:
         async with database.begin([bot.workspace_id]) as session:
-            return await lexicons.of_bot(session, bot)
+            return await lexicons.of_bot(session, bot.id, Encoder(), bot.language)
 
     first = await current()
     assert await current() is first
@@ -188,8 +186,8 @@ async def test_no_more_lexicons_are_kept_than_allowed_and_the_ones_used_last_sta
 
     async with database.begin(ada.workspaces) as session:
         for each in bots:
-            await lexicons.of_bot(session, each)
-            await lexicons.of_bot(session, bots[0])
+            await lexicons.of_bot(session, each.id, Encoder(), each.language)
+            await lexicons.of_bot(session, bots[0].id, Encoder(), bots[0].language)
 
     kept = [bot_id for bot_id, _ in lexicons._cached]
     assert kept == [*(each.id for each in bots[-CACHED_LEXICONS + 1 :]), bots[0].id]
@@ -203,65 +201,12 @@ async def test_the_lexicon_of_a_purged_bot_is_not_stored(database: Database, bot
         assert await repository.lexicon(session, bot.id) is None
 
 
-VOCABULARY = [f"word{number}" for number in range(5_000)]
-
-
-def tokens_of(random_words: random.Random) -> list[str]:
-    """About as many terms as a chunk has, some common, most rare."""
-    return [VOCABULARY[int(len(VOCABULARY) * random_words.random() ** 3)] for _ in range(110)]
-
-
-async def fill(database: Database, bot: Bot, vectors: Iterable[str], chunks: int, *, documents: int) -> None:
-    """Give the bot that many chunks, fast: with term weights, and a text only to point at."""
-    document_rows = [
-        {
-            "id": new_id(),
-            "workspace_id": bot.workspace_id,
-            "bot_id": bot.id,
-            "content_hash": number.to_bytes(4, "big"),
-            "live_version": 1,
-            "status": DocumentStatus.READY,
-            "stage": DocumentStage.DONE,
-        }
-        for number in range(documents)
-    ]
-    defaults = {"title": "T", "source": "TEXT", "media_type": "", "byte_size": 0, "storage_key": "", "progress": 1.0}
-    ids: list[UUID] = [new_id() for _ in range(chunks)]
-    async with database.begin([bot.workspace_id]) as session:
-        connection = await session.connection()
-        await connection.execute(
-            insert(Document), [{**defaults, "version": 1, "chunk_count": 0, **row} for row in document_rows]
-        )
-        common = {"workspace_id": bot.workspace_id, "bot_id": bot.id, "version": 1}
-        places = [document_rows[number * documents // chunks]["id"] for number in range(chunks)]
-        await connection.execute(
-            insert(Chunk),
-            [
-                {**common, "id": chunk_id, "document_id": place, "ordinal": n, "start": 0, "end": 1, "text": "x"}
-                for n, (chunk_id, place) in enumerate(zip(ids, places, strict=True))
-            ],
-        )
-        await connection.execute(
-            repository._ADD_TERMS,
-            [
-                {
-                    **common,
-                    "chunk_id": chunk_id,
-                    "document_id": place,
-                    "encoder_version": ENCODER_VERSION,
-                    "terms": terms,
-                }
-                for chunk_id, place, terms in zip(ids, places, vectors, strict=False)
-            ],
-        )
-
-
 async def test_the_scan_reads_one_bots_rows_once_through_its_index_with_statistics_and_without(
     database: Database, urls: DatabaseUrls, ada: Viewer
 ) -> None:
     words = random.Random(5)
     made = [tokens_of(words) for _ in range(500)]
-    vectors = [to_sparsevec_text(encode_tokens(tokens)) for tokens in made]
+    vectors = [encode_tokens(tokens) for tokens in made]
     bots = [await make_bot(database, ada, f"Bot {number}") for number in range(21)]
     for each in bots[1:]:
         await fill(database, each, vectors * 2, 1_000, documents=10)
@@ -271,14 +216,14 @@ async def test_the_scan_reads_one_bots_rows_once_through_its_index_with_statisti
     statement = repository._LEXICAL_HITS.compile(dialect=postgresql.dialect(paramstyle="named"))  # type: ignore[no-untyped-call]
 
     async def plan(bot: Bot) -> str:
-        values = {"bot_id": bot.id, "query": query, "encoder_version": ENCODER_VERSION, "limit": 50}
+        values = {"bot_id": bot.id, "query": query, "encoding": bot.encoding, "limit": 50}
         async with database.begin([bot.workspace_id]) as session:
             lines = await (await session.connection()).execute(text(f"EXPLAIN {statement}"), values)
             return "\n".join(lines.scalars())
 
     async def hits(bot: Bot) -> int:
         async with database.begin([bot.workspace_id]) as session:
-            return len(await repository.lexical_hits(session, bot.id, query, encoder_version=ENCODER_VERSION, limit=50))
+            return len(await repository.lexical_hits(session, bot.id, query, encoding=Encoding(), limit=50))
 
     # Just after an upload there are no statistics yet.
     plans = [await plan(bots[0]), await plan(bots[1])]
@@ -289,7 +234,7 @@ async def test_the_scan_reads_one_bots_rows_once_through_its_index_with_statisti
     plans += [await plan(bots[0]), await plan(bots[1])]
 
     for each_plan in plans:
-        assert "chunk_lex_bot_id_idx" in each_plan
+        assert "chunk_lex_bot_id_encoding_idx" in each_plan
         assert "Seq Scan on chunk_lex" not in each_plan
         # Live documents are looked up in a table made once: a nested loop would read the bot's rows once a document.
         assert "hashed SubPlan" in each_plan

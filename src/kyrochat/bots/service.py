@@ -12,6 +12,7 @@ from kyrochat.accounts.audit import AuditAct, record
 from kyrochat.accounts.permissions import Act
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.bots import repository
+from kyrochat.bots.index_jobs import queue_tending
 from kyrochat.db.changes import Changes, answer_topic, ended_topic
 from kyrochat.db.engine import Database
 from kyrochat.db.keyset import Page, PageRequest
@@ -19,6 +20,8 @@ from kyrochat.db.models import Bot
 from kyrochat.db.tenancy import Reach
 from kyrochat.errors import Conflict, Forbidden, NotFound
 from kyrochat.jobs.queue import PURGE_ATTEMPTS, PURGE_PRIORITY, enqueue
+from kyrochat.retrieval.encodings import ENCODERS, Encoders, Encoding
+from kyrochat.retrieval.languages import Language
 from kyrochat.rules import Rules
 
 MAX_NAME_CHARS = 100
@@ -44,6 +47,7 @@ class BotFields(TypedDict, total=False):
     top_k: int
     greeting: str
     suggested_questions: list[str]
+    language: Language
 
 
 class BotNameTaken(Conflict):
@@ -60,6 +64,7 @@ class BotService:
 
     database: Database
     changes: Changes
+    encoders: Encoders = ENCODERS
 
     async def create(self, viewer: Viewer, workspace_id: UUID | None, fields: BotFields) -> Bot:
         """Store a new bot and return it.
@@ -76,6 +81,7 @@ class BotService:
         if viewer.reach.bot_id is not None:
             raise Forbidden("This API key is for one bot, and cannot create another one.")
         bot = Bot(workspace_id=workspace_id, **fields)
+        bot.encoding = Encoding(self.encoders.current.version, bot.language).number
         try:
             async with self.database.begin([workspace_id]) as session:
                 session.add(bot)
@@ -99,6 +105,9 @@ class BotService:
                 if bot is None:
                     raise NotFound("bot")
                 viewer.must(Act.MANAGE_BOTS, bot.workspace_id)
+                if fields.get("language", bot.language) != bot.language:
+                    # Words are stemmed by its rules: until the job is done, the old vectors are searched by the old.
+                    await queue_tending(session, self.changes, bot.workspace_id, bot.id)
                 for name, value in fields.items():
                     setattr(bot, name, value)
                 session.add(bot)

@@ -26,6 +26,7 @@ WORKER_TABLES = (
     "crawl_pages",
     "chunks",
     "chunk_lex",
+    "chunk_salts",
     "vector_sets",
     "chunk_vec",
     "conversations",

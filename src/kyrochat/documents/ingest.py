@@ -13,32 +13,33 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from kyrochat.bots import repository as bots
 from kyrochat.db.changes import Changes, document_topic, ingestion_topic
 from kyrochat.db.engine import Database
-from kyrochat.db.models import Bot, Chunk, Document, DocumentVersion
+from kyrochat.db.models import Chunk, Document, DocumentVersion
 from kyrochat.db.states import DocumentSource, DocumentStage, DocumentStatus
 from kyrochat.db.tenancy import Reach
 from kyrochat.documents import repository
 from kyrochat.documents.extraction import Extracted, Extractor
+from kyrochat.documents.indexing import tend
 from kyrochat.documents.kinds import SWEEP_VERSIONS, queue_job
 from kyrochat.documents.reading import MAX_TITLE_CHARS
+from kyrochat.documents.retitling import queue_retitling
 from kyrochat.documents.storage import FileStore
 from kyrochat.documents.vector_index_job import queue_indexing
 from kyrochat.errors import ProviderUnavailable, UnreadableDocument
 from kyrochat.jobs.queue import ClaimedJob, GiveUp, LeaseLost, complete, hold, park, wake
+from kyrochat.retrieval import encoding_repository as encodings
 from kyrochat.retrieval import repository as index
 from kyrochat.retrieval import vector_repository as vector_sets
 from kyrochat.retrieval.chunking import split
 from kyrochat.retrieval.dense import DenseRetrieval
-from kyrochat.retrieval.lexical import ENCODER_VERSION, encode_chunk, to_sparsevec_text
-from kyrochat.retrieval.lexicons import sample_lexicon
+from kyrochat.retrieval.encodings import ENCODERS, Encoder, Encoders, Encoding
 from kyrochat.retrieval.ports import VectorRemoval
+from kyrochat.retrieval.types import SparseVector
 from kyrochat.retrieval.vector_repository import ChunkText
 
 # About a third of a second of encoding, and one progress event.
 BATCH_CHUNKS = 300
 # What progress says after each stage; indexing fills what is left.
 EXTRACTING, CHUNKED = 0.05, 0.2
-# A lexicon is rebuilt when the bot has grown or shrunk by this much: rank hardly depends on it.
-LEXICON_DRIFT = 0.1
 
 
 class Gone(Exception):
@@ -59,6 +60,7 @@ class Ingestion:
     extractor: Extractor
     dense: DenseRetrieval | None = None
     vectors: VectorRemoval | None = None
+    encoders: Encoders = ENCODERS
 
     async def __call__(self, job: ClaimedJob) -> None:
         """Ingest the job's document. A document that cannot be read becomes FAILED, without another attempt.
@@ -124,18 +126,30 @@ class Ingestion:
                     text=extracted.text,
                 )
             )
+        encoding = Encoding.from_number(bot.encoding)
         for start in range(0, len(chunks), BATCH_CHUNKS):
             batch = chunks[start : start + BATCH_CHUNKS]
-            terms = await asyncio.to_thread(_terms, bot, document, batch)
             done = CHUNKED + (1 - CHUNKED) * min(0.99, (start + len(batch)) / len(chunks))
-            async with self.database.begin([job.workspace_id]) as session:
-                await self._step(session, job, DocumentStage.INDEXING, done)
-                await index.add_chunks(session, batch, terms, ENCODER_VERSION)
+            encoding = await self._add(job, document, batch, done, encoding)
             if self.dense is not None:
                 await self.dense.store_chunks(bot.workspace_id, bot.id, [_text(document, chunk) for chunk in batch])
-        await self._renew_lexicon(bot)
+        await tend(self.database, self.changes, bot, self.encoders, added=len(chunks))
         async with self.database.begin([job.workspace_id]) as session:
             await self._go_live(session, job, len(chunks))
+
+    async def _add(
+        self, job: ClaimedJob, document: Document, batch: Sequence[Chunk], progress: float, encoding: Encoding
+    ) -> Encoding:
+        """Store chunks with vectors of the encoding that is searched, and return which one that is by now."""
+        while True:
+            vectors = await asyncio.to_thread(_vectors, self.encoders.of(encoding), encoding, document, batch)
+            async with self.database.begin([job.workspace_id]) as session:
+                await self._step(session, job, DocumentStage.INDEXING, progress)
+                searched = await encodings.live(session, document.bot_id, pinned=True)
+                if searched == encoding:
+                    await index.add_chunks(session, batch, vectors, encoding)
+                    return encoding
+            encoding = searched  # the bot has been encoded anew since
 
     async def _delete_late_vectors(self, job: ClaimedJob) -> None:
         """Delete the vectors that came to a deleted document after its purge had looked for them."""
@@ -194,17 +208,6 @@ class Ingestion:
             await queue_indexing(session, self.changes, target)
         await complete(session, job)
 
-    async def _renew_lexicon(self, bot: Bot) -> None:
-        async with self.database.begin([bot.workspace_id]) as session:
-            count = await index.chunk_count(session, bot.id)
-            stored = await index.lexicon(session, bot.id)
-            if stored is not None and abs(count - stored.chunk_count) <= LEXICON_DRIFT * stored.chunk_count:
-                return
-            lexicon = await sample_lexicon(session, bot)
-            await index.store_lexicon(
-                session, bot.id, bot.workspace_id, chunk_count=count, frequencies=lexicon.to_bytes()
-            )
-
 
 async def fail_document(session: AsyncSession, changes: Changes, job: ClaimedJob, reason: str) -> None:
     """Mark the job's document FAILED, in the transaction that ends the job."""
@@ -217,6 +220,9 @@ async def fail_document(session: AsyncSession, changes: Changes, job: ClaimedJob
         document.status, document.stage, document.progress = DocumentStatus.READY, DocumentStage.DONE, 1.0
         document.failure = None
         await repository.note_refresh_failure(session, document.id, reason)
+    if document.live_version is not None:
+        # What is searched is still the version before, and may have come under another title.
+        await queue_retitling(session, changes, document)
     session.add(document)
     await _announce(session, changes, document)
 
@@ -264,10 +270,11 @@ def _chunks(document: Document, extracted: Extracted) -> list[Chunk]:
     ]
 
 
-def _terms(bot: Bot, document: Document, chunks: Sequence[Chunk]) -> dict[UUID, str]:
+def _vectors(
+    encoder: Encoder, encoding: Encoding, document: Document, chunks: Sequence[Chunk]
+) -> dict[UUID, SparseVector]:
     return {
-        chunk.id: to_sparsevec_text(encode_chunk(document.title, chunk.text, bot.language, chunk.heading))
-        for chunk in chunks
+        chunk.id: encoder.encode_chunk(document.title, chunk.text, encoding.language, chunk.heading) for chunk in chunks
     }
 
 

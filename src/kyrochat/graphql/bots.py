@@ -11,7 +11,7 @@ from kyrochat.bots.service import BotFields
 from kyrochat.chat.feedback import Wanted
 from kyrochat.db import models
 from kyrochat.graphql.context import Context, Info
-from kyrochat.graphql.enums import DocumentStatus
+from kyrochat.graphql.enums import DocumentStatus, Language
 from kyrochat.graphql.feedback import Feedback, RatingFilter, Since
 from kyrochat.graphql.ids import global_id, optional_row_id, row_id
 from kyrochat.graphql.node import Node
@@ -35,6 +35,10 @@ TEMPERATURE = "0 to 2: how freely the model words its answers. The offline answe
 TOP_K = "How many passages an answer may use, 1 to 50."
 GREETING = "What it says first; shown by frontends."
 SUGGESTIONS = "Questions that frontends may offer, up to 10."
+LANGUAGE = (
+    "The language of its documents, whose rules stem their words; by default it is guessed for each text. "
+    "After a change the documents are searched as before until a job has encoded them anew."
+)
 
 
 @strawberry.type(description="A persona that answers from its own documents.")
@@ -50,6 +54,7 @@ class Bot(Node):
     top_k: int = strawberry.field(description=TOP_K)
     greeting: str = strawberry.field(description=GREETING)
     suggested_questions: list[str] = strawberry.field(description=SUGGESTIONS)
+    language: Language = strawberry.field(description=LANGUAGE)
     ingestion_paused: bool = strawberry.field(description="Whether `pauseIngestion` holds its documents back.")
     created_at: datetime = strawberry.field(description="When it was made.")
     updated_at: datetime = strawberry.field(description="When it was last changed.")
@@ -68,6 +73,7 @@ class Bot(Node):
             top_k=row.top_k,
             greeting=row.greeting,
             suggested_questions=row.suggested_questions,
+            language=Language(row.language),
             ingestion_paused=row.ingestion_paused,
             created_at=row.created_at,
             updated_at=row.updated_at,
@@ -155,6 +161,7 @@ class CreateBotInput:
     top_k: int | None = strawberry.field(default=UNSET, description=TOP_K)
     greeting: str | None = strawberry.field(default=UNSET, description=GREETING)
     suggested_questions: list[str] | None = strawberry.field(default=UNSET, description=SUGGESTIONS)
+    language: Language | None = strawberry.field(default=UNSET, description=LANGUAGE)
 
 
 @strawberry.input(description="Changes of a bot; what is left out, or null, stays as it is.")
@@ -170,6 +177,7 @@ class UpdateBotInput:
     top_k: int | None = strawberry.field(default=UNSET, description=TOP_K)
     greeting: str | None = strawberry.field(default=UNSET, description=GREETING)
     suggested_questions: list[str] | None = strawberry.field(default=UNSET, description=SUGGESTIONS)
+    language: Language | None = strawberry.field(default=UNSET, description=LANGUAGE)
 
 
 CreateBotResult = Annotated[
@@ -196,6 +204,7 @@ def _fields(input: CreateBotInput | UpdateBotInput) -> BotFields:
         "top_k": input.top_k,
         "greeting": input.greeting,
         "suggested_questions": input.suggested_questions,
+        "language": input.language,
     }
     return cast(BotFields, {name: value for name, value in given.items() if value not in (None, UNSET)})
 

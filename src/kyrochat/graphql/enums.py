@@ -23,6 +23,7 @@ from kyrochat.db.states import (
     Rating,
     WorkspaceRole,
 )
+from kyrochat.retrieval.languages import Language
 from kyrochat.retrieval.search_settings import Leg as SearchLeg
 from kyrochat.retrieval.trace import Fate as CandidateFate
 from kyrochat.retrieval.trace import LegStatus as SearchLegStatus
@@ -38,6 +39,7 @@ __all__ = [
     "DocumentStage",
     "DocumentStatus",
     "FinishReason",
+    "Language",
     "MessageRole",
     "MessageStatus",
     "Rating",
@@ -269,4 +271,15 @@ _explained(
     "What a user thinks of an answer.",
     {Rating.UP: "It helped.", Rating.DOWN: "It did not."},
     name="AnswerRating",
+)
+
+_explained(
+    Language,
+    "Whose rules stem the words of documents and questions. Greek, Cyrillic, Arabic, Armenian, Devanagari and Tamil "
+    "script tell that by themselves; Chinese, Japanese, Korean and Thai are cut without any.",
+    {
+        **{language: f"{language.name.capitalize()}." for language in Language},
+        Language.AUTO: "Guessed for each text, by its function words.",
+        Language.NONE: "Of none: words count as they are written.",
+    },
 )

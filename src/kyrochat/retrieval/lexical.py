@@ -6,6 +6,8 @@ index of sparse vectors) ranks by BM25 without knowing any statistics.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from math import sqrt
 from zlib import crc32
 
 from kyrochat.retrieval.languages import AUTO, resolve_language
@@ -27,8 +29,6 @@ B = 0.75
 USUAL_LENGTH = 100
 """Tokens of an average chunk. A constant ranks as well as the true average, and nothing has to be maintained."""
 
-TYPO_WEIGHT = 0.8
-
 __all__ = [
     "DIMENSIONS",
     "ENCODER_VERSION",
@@ -37,7 +37,9 @@ __all__ = [
     "encode_chunk",
     "encode_query",
     "encode_tokens",
+    "query_weights",
     "to_sparsevec_text",
+    "to_vector",
     "tokenize",
 ]
 
@@ -63,36 +65,53 @@ def encode_tokens(tokens: Iterable[str]) -> SparseVector:
     """Return the document side of BM25 for the terms of a chunk, as `chunk_tokens` gives them."""
     frequencies = Counter(tokens)
     length_part = K1 * (1 - B + B * frequencies.total() / USUAL_LENGTH)
-    return _vector({term: count * (K1 + 1) / (count + length_part) for term, count in frequencies.items()})
+    weights = {count: count * (K1 + 1) / (count + length_part) for count in set(frequencies.values())}
+    return to_vector({term: weights[count] for term, count in frequencies.items()})
 
 
 def encode_query(text: str, lexicon: Lexicon, language: str = AUTO) -> SparseVector:
-    """Return the query side of BM25: one idf per term, and nothing at all for a text without terms.
+    """Return the query side of BM25: one idf per term, and nothing at all for a text without terms."""
+    return to_vector(query_weights(text, lexicon, language))
 
-    A term that the lexicon's sample does not hold may be a typing error, so terms one edit away go in beside it.
+
+def query_weights(text: str, lexicon: Lexicon, language: str = AUTO) -> dict[str, float]:
+    """Return what each term of a question counts.
+
+    A term that the lexicon's sample does not hold may be a typing error, so terms one edit away go in beside it. They
+    share what one of them would count, the commoner ones with more of it: their idf alone favours the odd ones.
     """
     weights: dict[str, float] = {}
     for term, count in Counter(tokenize(text, language)).items():
         weights[term] = weights.get(term, 0.0) + count * lexicon.idf(term)
         if term not in lexicon:
-            for neighbour in lexicon.neighbours(term):
-                weights[neighbour] = weights.get(neighbour, 0.0) + TYPO_WEIGHT * lexicon.idf(neighbour)
-    return _vector(weights)
+            near = lexicon.neighbours(term)
+            all_of_them = sum(lexicon.frequencies[each] for each in near)
+            for each in near:
+                share = sqrt(lexicon.frequencies[each] / all_of_them)
+                weights[each] = weights.get(each, 0.0) + share * lexicon.idf(each)
+    return weights
 
 
 def to_sparsevec_text(vector: SparseVector) -> str:
     """Return the vector as PostgreSQL reads it: `{1:0.5,7:1.2}/1000000000`, indices from 1."""
-    pairs = ",".join(f"{i}:{value:.6g}" for i, value in zip(vector.indices, vector.values, strict=True))
+    # Most terms of a chunk occur once, so they have the same weight: each is written out once.
+    written = {value: f"{value:.6g}" for value in set(vector.values)}
+    pairs = ",".join([f"{i}:{written[value]}" for i, value in zip(vector.indices, vector.values, strict=True)])
     return f"{{{pairs}}}/{DIMENSIONS}"
 
 
-def _vector(weights: Mapping[str, float]) -> SparseVector:
+def to_vector(weights: Mapping[str, float]) -> SparseVector:
+    """Return the vector of weighted terms."""
     by_index: dict[int, float] = {}
-    for term, weight in weights.items():
-        index = crc32(term.encode("utf-8", "surrogatepass")) % (DIMENSIONS - 1) + 1
+    for index, weight in zip(map(_index, weights), weights.values(), strict=True):
         by_index[index] = by_index.get(index, 0.0) + weight
     if len(by_index) > MAX_NONZEROS:
         heaviest = sorted(by_index, key=by_index.__getitem__, reverse=True)[:MAX_NONZEROS]
         by_index = {index: by_index[index] for index in heaviest}
     indices = tuple(sorted(by_index))
-    return SparseVector(indices, tuple(by_index[index] for index in indices))
+    return SparseVector(indices, tuple(map(by_index.__getitem__, indices)))
+
+
+@lru_cache(maxsize=65_536)
+def _index(term: str) -> int:
+    return crc32(term.encode("utf-8", "surrogatepass")) % (DIMENSIONS - 1) + 1

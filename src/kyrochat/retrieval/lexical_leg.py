@@ -8,16 +8,19 @@ from uuid import UUID
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.db.models import Bot
-from kyrochat.retrieval import repository
-from kyrochat.retrieval.lexical import ENCODER_VERSION, chunk_tokens, encode_query, to_sparsevec_text
+from kyrochat.retrieval import encoding_repository, repository
+from kyrochat.retrieval.encodings import ENCODERS, Encoder, Encoders, Encoding
+from kyrochat.retrieval.lexical import ENCODER_VERSION, to_sparsevec_text, to_vector
 from kyrochat.retrieval.lexicon import Lexicon
 from kyrochat.retrieval.lexicons import Lexicons
 from kyrochat.retrieval.proximity import RERANKED, proximity_bonus
+from kyrochat.retrieval.rare_terms import is_enough, rare_terms
 from kyrochat.retrieval.search_settings import UsedSettings
-from kyrochat.retrieval.tokens import tokenize
 from kyrochat.retrieval.types import Passage
 
 CANDIDATES = 50
+# However few passages are asked for, as many of the best are to be found for certain: proximity changes their order.
+TOP = 10
 SCHEME = f"bm25-{ENCODER_VERSION}"
 
 
@@ -26,13 +29,14 @@ class LexicalHits:
     """What the leg found, best first. `bonuses` are parts of the scores.
 
     `usual_score` is what a chunk of usual length scores that has each word of the question once. `vector` is the
-    question as PostgreSQL reads it, '' when there is no word in it.
+    question as PostgreSQL reads it, '' when there is no word in it, and `encoding` names the vectors it goes with.
     """
 
     passages: Sequence[Passage] = ()
     bonuses: Mapping[UUID, float] = field(default_factory=dict)
     usual_score: float = 0.0
     vector: str = ""
+    encoding: Encoding = field(default_factory=Encoding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +44,26 @@ class LexicalLeg:
     """Searches the words of a bot's live documents."""
 
     lexicons: Lexicons
+    encoders: Encoders = ENCODERS
 
     async def search(self, session: AsyncSession, bot: Bot, question: str, used: UsedSettings) -> LexicalHits:
         """Return the passages that share a word with the question. It must be the session's first work, or of one
         snapshot with it: a version that goes live between statements would leave hits without passages.
         """
         await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-        lexicon = await self.lexicons.of_bot(session, bot)
-        query = await asyncio.to_thread(encode_query, question, lexicon, bot.language)
-        if not query.indices:
+        # Read with the rows, not with the bot, which the caller may have had for a while.
+        encoding = await encoding_repository.live(session, bot.id)
+        encoder = self.encoders.of(encoding)
+        lexicon = await self.lexicons.of_bot(session, bot.id, encoder, encoding.language)
+        weights = await asyncio.to_thread(encoder.query_weights, question, lexicon, encoding.language)
+        if not weights:
             return LexicalHits()
-        vector = to_sparsevec_text(query)
-        hits = await repository.lexical_hits(
-            session, bot.id, vector, encoder_version=ENCODER_VERSION, limit=max(CANDIDATES, used.top_k)
-        )
-        found = await repository.passages(session, dict(hits), bot_id=bot.id)
-        ranked = [found[chunk_id] for chunk_id, _ in hits if chunk_id in found]
-        return await asyncio.to_thread(_with_bonuses, ranked, question, lexicon, bot.language, vector)
+        vector = to_sparsevec_text(to_vector(weights))
+        hits = await _hits(session, bot.id, weights, lexicon, encoding, used.top_k)
+        passages = await repository.passages(session, dict(hits), bot_id=bot.id)
+        ranked = [passages[chunk_id] for chunk_id, _ in hits if chunk_id in passages]
+        found = LexicalHits(ranked, vector=vector, encoding=encoding)
+        return await asyncio.to_thread(_with_bonuses, found, question, lexicon, encoder)
 
     async def scores(
         self, session: AsyncSession, bot: Bot, hits: LexicalHits, chunk_ids: Collection[UUID]
@@ -66,20 +73,30 @@ class LexicalLeg:
         unlisted = [chunk_id for chunk_id in chunk_ids if chunk_id not in listed]
         if not unlisted or not hits.vector:
             return {}
-        return await repository.lexical_scores(session, bot.id, hits.vector, unlisted, encoder_version=ENCODER_VERSION)
+        return await repository.lexical_scores(session, bot.id, hits.vector, unlisted, encoding=hits.encoding)
 
 
-def _with_bonuses(
-    passages: Sequence[Passage], question: str, lexicon: Lexicon, language: str, vector: str
-) -> LexicalHits:
+async def _hits(
+    session: AsyncSession, bot_id: UUID, weights: Mapping[str, float], lexicon: Lexicon, encoding: Encoding, top_k: int
+) -> list[tuple[UUID, float]]:
+    vector, limit = to_sparsevec_text(to_vector(weights)), max(CANDIDATES, top_k)
+    if encoding.salted and (rare := rare_terms(weights, lexicon)):
+        salts = encoding.salt(bot_id, to_vector({term: weights[term] for term in rare}))
+        hits = await repository.salted_hits(session, bot_id, vector, salts, encoding=encoding, limit=limit)
+        if is_enough(hits, weights, rare, max(TOP, top_k)):
+            return hits
+    return await repository.lexical_hits(session, bot_id, vector, encoding=encoding, limit=limit)
+
+
+def _with_bonuses(found: LexicalHits, question: str, lexicon: Lexicon, encoder: Encoder) -> LexicalHits:
     """Add to the first ones' scores what words standing close together are worth."""
-    words = tokenize(question, language)
-    bonuses = {
-        passage.chunk_id: proximity_bonus(
-            words, chunk_tokens(passage.document_title, passage.text, language, passage.heading), lexicon.idf
-        )
-        for passage in passages[:RERANKED]
-    }
-    closer = [replace(passage, score=passage.score + bonuses[passage.chunk_id]) for passage in passages[:RERANKED]]
+    language, first, rest = found.encoding.language, found.passages[:RERANKED], found.passages[RERANKED:]
+    words = encoder.tokenize(question, language)
+    bonuses = {}
+    for passage in first:
+        held = encoder.chunk_tokens(passage.document_title, passage.text, language, passage.heading)
+        bonuses[passage.chunk_id] = proximity_bonus(words, held, lexicon.idf)
+    closer = [replace(passage, score=passage.score + bonuses[passage.chunk_id]) for passage in first]
     closer.sort(key=lambda passage: passage.score, reverse=True)
-    return LexicalHits((*closer, *passages[RERANKED:]), bonuses, sum(lexicon.idf(word) for word in words), vector)
+    usual_score = sum(lexicon.idf(word) for word in words)
+    return replace(found, passages=(*closer, *rest), bonuses=bonuses, usual_score=usual_score)

@@ -7,9 +7,8 @@ from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from kyrochat.db.models import Bot
 from kyrochat.retrieval import repository
-from kyrochat.retrieval.lexical import chunk_tokens
+from kyrochat.retrieval.encodings import Encoder
 from kyrochat.retrieval.lexicon import Lexicon
 
 LEXICON_SAMPLE = 2_000
@@ -22,33 +21,33 @@ class Lexicons:
 
     _cached: OrderedDict[tuple[UUID, int], Lexicon] = field(default_factory=OrderedDict)
 
-    async def of_bot(self, session: AsyncSession, bot: Bot) -> Lexicon:
+    async def of_bot(self, session: AsyncSession, bot_id: UUID, encoder: Encoder, language: str) -> Lexicon:
         """Return the bot's lexicon; one from a fresh sample when none is stored yet."""
-        version = await repository.lexicon_version(session, bot.id)
+        version = await repository.lexicon_version(session, bot_id)
         if version is None:
-            return await sample_lexicon(session, bot)
-        found = self._cached.get((bot.id, version))
+            return await sample_lexicon(session, bot_id, encoder, language)
+        found = self._cached.get((bot_id, version))
         if found is None:
-            row = await repository.lexicon(session, bot.id)
+            row = await repository.lexicon(session, bot_id)
             if row is None:
-                return await sample_lexicon(session, bot)
+                return await sample_lexicon(session, bot_id, encoder, language)
             try:
                 version, found = row.version, await asyncio.to_thread(Lexicon.from_bytes, row.frequencies)
             except ValueError:  # of another format; the next ingestion stores a new one
-                return await sample_lexicon(session, bot)
-        self._cached[bot.id, version] = found
-        self._cached.move_to_end((bot.id, version))
+                return await sample_lexicon(session, bot_id, encoder, language)
+        self._cached[bot_id, version] = found
+        self._cached.move_to_end((bot_id, version))
         while len(self._cached) > CACHED_LEXICONS:
             self._cached.popitem(last=False)
         return found
 
 
-async def sample_lexicon(session: AsyncSession, bot: Bot) -> Lexicon:
+async def sample_lexicon(session: AsyncSession, bot_id: UUID, encoder: Encoder, language: str) -> Lexicon:
     """Build a lexicon from a random sample of the bot's chunks."""
-    chunk_count = await repository.chunk_count(session, bot.id)
-    sample = await repository.sample_chunks(session, bot.id, LEXICON_SAMPLE)
+    chunk_count = await repository.chunk_count(session, bot_id)
+    sample = await repository.sample_chunks(session, bot_id, LEXICON_SAMPLE)
     return await asyncio.to_thread(
         lambda: Lexicon.build(
-            (chunk_tokens(title, body, bot.language, heading) for title, body, heading in sample), chunk_count
+            (encoder.chunk_tokens(title, body, language, heading) for title, body, heading in sample), chunk_count
         )
     )

@@ -1,52 +1,87 @@
 """Queries on chunks and their term weights. Only the live version of documents that are not deleted is found."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Float, Integer, Uuid, bindparam, func, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ARRAY, Float, Integer, Text, Uuid, bindparam, func, text
+from sqlalchemy.types import TypeEngine
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.db.models import Bot, BotLexicon, Chunk, Document
-from kyrochat.retrieval.types import Passage
+from kyrochat.retrieval.encoding_repository import add_vectors
+from kyrochat.retrieval.encodings import Encoding
+from kyrochat.retrieval.types import Passage, SparseVector
 
 
 async def lexical_hits(
-    session: AsyncSession, bot_id: UUID, query: str, *, encoder_version: int, limit: int
+    session: AsyncSession, bot_id: UUID, query: str, *, encoding: Encoding, limit: int
 ) -> list[tuple[UUID, float]]:
     """Return up to `limit` (chunk id, score) of a bot, best first, scored by the sparse vector `query`.
 
     An exact scan of the bot's rows (about 1 us each): as good as BM25, and nothing to keep up to date.
     """
     rows = await (await session.connection()).execute(
-        _LEXICAL_HITS, {"bot_id": bot_id, "query": query, "encoder_version": encoder_version, "limit": limit}
+        _LEXICAL_HITS, {"bot_id": bot_id, "query": query, "encoding": encoding.number, "limit": limit}
     )
     return [(row.chunk_id, -row.distance) for row in rows if row.distance < 0]
 
 
+async def salted_hits(
+    session: AsyncSession, bot_id: UUID, query: str, salts: Sequence[int], *, encoding: Encoding, limit: int
+) -> list[tuple[UUID, float]]:
+    """Return what `lexical_hits` does, of the chunks that hold one of the salted terms: for bots that are large.
+
+    It sets the transaction's planner to use the indexes, and back: by itself it takes the terms of an array for rarer
+    or commoner than they are, reads all the bot's rows, and looks for each among the candidates.
+    """
+    connection = await session.connection()
+    await connection.execute(_BY_INDEX, {"salts": f"{{{','.join(map(str, salts))}}}", "scans": "off"})
+    rows = await connection.execute(
+        _SALTED_HITS, {"bot_id": bot_id, "query": query, "encoding": encoding.number, "limit": limit}
+    )
+    hits = [(row.chunk_id, -row.distance) for row in rows if row.distance < 0]
+    await connection.execute(_BY_INDEX, {"salts": "", "scans": "on"})
+    return hits
+
+
+_BY_INDEX = text("""
+    SELECT set_config('kyrochat.salts', :salts, true), set_config('enable_seqscan', :scans, true),
+        set_config('enable_hashjoin', :scans, true), set_config('enable_mergejoin', :scans, true)
+""")
+
 # pgvector's <#> is the negative inner product. Rows of versions that are being written, or wait for their sweep, never
 # compete for the limit. IS TRUE keeps the sub-select a hash table, built once: as a join it becomes a nested loop as
 # long as nobody has analyzed the tables, which took 365 ms instead of 10 for 10,000 chunks just after their upload.
-_LEXICAL_HITS = text("""
-    SELECT hit.chunk_id, hit.terms <#> CAST(:query AS sparsevec) AS distance
-    FROM chunk_lex AS hit
-    WHERE hit.bot_id = :bot_id AND hit.encoder_version = :encoder_version
-      AND ((hit.document_id, hit.version) IN (
+_LIVE = """
+    ((hit.document_id, hit.version) IN (
         SELECT live.id, live.live_version FROM documents AS live WHERE live.bot_id = :bot_id AND live.deleted_at IS NULL
-      )) IS TRUE
-    ORDER BY hit.terms <#> CAST(:query AS sparsevec)
-    LIMIT :limit
-""").columns(distance=Float)
+    )) IS TRUE
+"""
+_BEST = "ORDER BY hit.terms <#> CAST(:query AS sparsevec) LIMIT :limit"
+_SCORED = "SELECT hit.chunk_id, hit.terms <#> CAST(:query AS sparsevec) AS distance"
+_LEXICAL_HITS = text(
+    f"{_SCORED} FROM chunk_lex AS hit WHERE hit.bot_id = :bot_id AND hit.encoding = :encoding AND {_LIVE} {_BEST}"
+).columns(distance=Float)
+
+# Which rows of `chunk_salts` there are to be seen is what `kyrochat.salts` says: see the policy in its migration. Each
+# of them is then looked up by its key. `+ 0` and IS TRUE keep the planner from reading all that has the encoding, or
+# all of the bot, which it takes for less as long as nobody has analyzed the tables.
+_RARE = "WITH rare AS MATERIALIZED (SELECT chunk_id, encoding FROM chunk_salts WHERE encoding + 0 = :encoding)"
+_OF_RARE = f"{_SCORED} FROM rare JOIN chunk_lex AS hit ON hit.chunk_id = rare.chunk_id AND hit.encoding = rare.encoding"
+_SALTED_HITS = text(f"{_RARE} {_OF_RARE} WHERE (hit.bot_id = :bot_id) IS TRUE AND {_LIVE} {_BEST}").columns(
+    distance=Float
+)
 
 
 async def lexical_scores(
-    session: AsyncSession, bot_id: UUID, query: str, chunk_ids: Sequence[UUID], *, encoder_version: int
+    session: AsyncSession, bot_id: UUID, query: str, chunk_ids: Sequence[UUID], *, encoding: Encoding
 ) -> dict[UUID, float]:
     """Return the scores, 0 or more, of those of the chunks that are the bot's, by the sparse vector `query`."""
     rows = await (await session.connection()).execute(
         _LEXICAL_SCORES,
-        {"bot_id": bot_id, "query": query, "encoder_version": encoder_version, "chunk_ids": chunk_ids},
+        {"bot_id": bot_id, "query": query, "encoding": encoding.number, "chunk_ids": chunk_ids},
     )
     return {row.chunk_id: max(-row.distance, 0.0) for row in rows}
 
@@ -55,7 +90,7 @@ _LEXICAL_SCORES = (
     text("""
     SELECT hit.chunk_id, hit.terms <#> CAST(:query AS sparsevec) AS distance
     FROM chunk_lex AS hit
-    WHERE hit.chunk_id = ANY (:chunk_ids) AND hit.bot_id = :bot_id AND hit.encoder_version = :encoder_version
+    WHERE hit.chunk_id = ANY (:chunk_ids) AND hit.bot_id = :bot_id AND hit.encoding = :encoding
 """)
     .bindparams(bindparam("chunk_ids", type_=ARRAY(Uuid)))
     .columns(distance=Float)
@@ -158,6 +193,20 @@ async def chunk_count(session: AsyncSession, bot_id: UUID) -> int:
     return (await session.exec(select(func.count()).where(Chunk.bot_id == bot_id))).one()
 
 
+async def documents_chunk_count(session: AsyncSession, bot_id: UUID) -> int:
+    """Return how many chunks the bot's documents have, as their rows say: without those on their way, and faster."""
+    query = select(func.coalesce(func.sum(Document.chunk_count), 0)).where(
+        Document.bot_id == bot_id, col(Document.deleted_at).is_(None)
+    )
+    return int((await session.exec(query)).one())
+
+
+async def lexicon_chunk_count(session: AsyncSession, bot_id: UUID) -> int | None:
+    """Return how many chunks the bot had when its lexicon was stored, or None when it has none."""
+    query = select(BotLexicon.chunk_count).where(BotLexicon.bot_id == bot_id)
+    return (await session.exec(query)).one_or_none()
+
+
 async def sample_chunks(session: AsyncSession, bot_id: UUID, limit: int) -> Sequence[tuple[str, str, str | None]]:
     """Return (document title, text, heading) of up to `limit` random chunks of the bot."""
     query = (
@@ -170,29 +219,42 @@ async def sample_chunks(session: AsyncSession, bot_id: UUID, limit: int) -> Sequ
     return list(await session.exec(query))
 
 
-async def add_chunks(session: AsyncSession, chunks: Iterable[Chunk], terms: Mapping[UUID, str], encoder: int) -> None:
-    """Store chunks and their term weights (by chunk id, in pgvector's text form)."""
-    stored = list(chunks)
-    session.add_all(stored)
-    await session.flush()
-    await (await session.connection()).execute(
-        _ADD_TERMS,
-        [
-            {
-                "chunk_id": chunk.id,
-                "workspace_id": chunk.workspace_id,
-                "bot_id": chunk.bot_id,
-                "document_id": chunk.document_id,
-                "version": chunk.version,
-                "encoder_version": encoder,
-                "terms": terms[chunk.id],
-            }
-            for chunk in stored
-        ],
-    )
+async def add_chunks(
+    session: AsyncSession, chunks: Sequence[Chunk], vectors: Mapping[UUID, SparseVector], encoding: Encoding
+) -> None:
+    """Store chunks of one version of a document with their vectors, by chunk id. The caller has pinned the bot.
+
+    Two statements whatever their number: row by row it takes four times as long, and COPY is closed to roles that
+    row-level security confines.
+    """
+    if not chunks:
+        return
+    first = chunks[0]
+    columns = {name: [getattr(chunk, name) for chunk in chunks] for name in _CHUNK_COLUMNS}
+    values = {
+        "workspace_id": first.workspace_id,
+        "bot_id": first.bot_id,
+        "document_id": first.document_id,
+        "version": first.version,
+        **columns,
+    }
+    await (await session.connection()).execute(_ADD_CHUNKS, values)
+    places = {chunk.id: (chunk.document_id, chunk.version) for chunk in chunks}
+    await add_vectors(session, first.workspace_id, first.bot_id, encoding, vectors, places)
 
 
-_ADD_TERMS = text("""
-    INSERT INTO chunk_lex (chunk_id, workspace_id, bot_id, document_id, version, encoder_version, terms)
-    VALUES (:chunk_id, :workspace_id, :bot_id, :document_id, :version, :encoder_version, CAST(:terms AS sparsevec))
-""")
+_CHUNK_COLUMNS: Mapping[str, TypeEngine[Any]] = {
+    "id": Uuid(),
+    "ordinal": Integer(),
+    "start": Integer(),
+    "end": Integer(),
+    "text": Text(),
+    "heading": Text(),
+    "page": Integer(),
+}
+_ADD_CHUNKS = text("""
+    INSERT INTO chunks (id, workspace_id, bot_id, document_id, version, ordinal, start, "end", text, heading, page)
+    SELECT id, :workspace_id, :bot_id, :document_id, :version, ordinal, start, "end", text, heading, page
+    FROM unnest(:id, :ordinal, :start, :end, :text, :heading, :page)
+        AS new (id, ordinal, start, "end", text, heading, page)
+""").bindparams(*(bindparam(name, type_=ARRAY(kind)) for name, kind in _CHUNK_COLUMNS.items()))

@@ -11,6 +11,7 @@ from kyrochat.db.models import Bot
 from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval import repository
 from kyrochat.retrieval.dense import DenseRetrieval, NoVectors
+from kyrochat.retrieval.encodings import ENCODERS, Encoders
 from kyrochat.retrieval.joining import join
 from kyrochat.retrieval.legs import Outcome, milliseconds_since, off, run
 from kyrochat.retrieval.lexical_leg import SCHEME as LEXICAL_SCHEME
@@ -49,6 +50,7 @@ class Retriever:
     lexicons: Lexicons = field(default_factory=Lexicons)
     dense: DenseRetrieval | None = None
     lexical_budget_s: float = LEXICAL_BUDGET_S
+    encoders: Encoders = ENCODERS
 
     async def retrieve(self, bot: Bot, question: str, settings: SearchSettings | None = None) -> Retrieval:
         """Return passages of the bot's live documents, best first; none when nothing is near.
@@ -141,4 +143,4 @@ class Retriever:
 
     @property
     def _words(self) -> LexicalLeg:
-        return LexicalLeg(self.lexicons)
+        return LexicalLeg(self.lexicons, self.encoders)

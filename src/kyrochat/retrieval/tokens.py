@@ -4,6 +4,7 @@ import re
 import sys
 import unicodedata
 from functools import lru_cache
+from itertools import chain, repeat
 
 import Stemmer  # type: ignore[import-not-found]
 
@@ -18,7 +19,7 @@ _CJK = "\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-
 _CJK += "\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _UNSPACED = "\u0e00-\u0e4e\u0e80-\u0ecf\u1000-\u103f\u1780-\u17d3"  # Thai, Lao, Burmese, Khmer
 
-_ASCII_WORD = re.compile(r"[A-Za-z0-9_]+")
+_ASCII_WORD = re.compile(f"([A-Za-z0-9_]{{1,{MAX_TERM_CHARS}}})[A-Za-z0-9_]*")
 _WORD = re.compile(f"[\\w{_MARKS}]+")
 _WITHOUT_SPACES = re.compile(f"[{_CJK}{_UNSPACED}]")
 _RUN = re.compile(f"(?P<cjk>[{_CJK}]+)|(?P<unspaced>[{_UNSPACED}]+)|(?P<word>[^{_CJK}{_UNSPACED}]+)")
@@ -52,11 +53,9 @@ def tokenize(text: str, language: str = AUTO) -> list[str]:
     """
     language = resolve_language(language, text)
     if text.isascii():
-        terms: list[str] = []
-        for word in _ASCII_WORD.findall(text):
-            terms += _terms(word, language)
-        return terms
-    terms = []
+        # Four of five texts: without a step of ours for each word, it takes a third less time.
+        return list(chain.from_iterable(map(_cached_terms, _ASCII_WORD.findall(text), repeat(language))))
+    terms: list[str] = []
     for word in _WORD.findall(_INVISIBLE.sub("", unicodedata.normalize("NFKC", text))):
         if word.isascii() or not _WITHOUT_SPACES.search(word):
             terms += _terms(word, language)

@@ -8,7 +8,15 @@ from kyrochat.db.models.access import ApiKey, ApiKeyUsage, AuditEntry, Installat
 from kyrochat.db.models.accounts import PasswordReset, UsedRefreshToken, User, UserSession, Workspace, WorkspaceMember
 from kyrochat.db.models.bots import Bot, BotLexicon
 from kyrochat.db.models.chat import AnswerEvent, AnswerLease, AnswerSearch, Citation, Conversation, Message
-from kyrochat.db.models.documents import SPARSE_DIMENSIONS, Chunk, ChunkLex, Document, DocumentDeletion, DocumentVersion
+from kyrochat.db.models.documents import (
+    SPARSE_DIMENSIONS,
+    Chunk,
+    ChunkLex,
+    ChunkSalts,
+    Document,
+    DocumentDeletion,
+    DocumentVersion,
+)
 from kyrochat.db.models.feedback import AnswerRating
 from kyrochat.db.models.trusted import TrustedDocument
 from kyrochat.db.models.vectors import ChunkVector, VectorSet
@@ -28,6 +36,7 @@ __all__ = [
     "BotLexicon",
     "Chunk",
     "ChunkLex",
+    "ChunkSalts",
     "ChunkVector",
     "Citation",
     "Conversation",

@@ -3,10 +3,13 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Column, Double, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Column, Double, Index, Integer, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from kyrochat.db.columns import json_list, key, moment, now, owned_by, tenant, text_, uuid_
+
+# The first version of the encoder, with the language guessed.
+FIRST_ENCODING = 1_024
 
 
 class Bot(SQLModel, table=True):
@@ -38,6 +41,11 @@ class Bot(SQLModel, table=True):
     greeting: str = text_()
     suggested_questions: list[str] = json_list()
     language: str = Field(default="auto", sa_column=Column(Text, nullable=False, server_default="auto"))
+    # Of the term weights that are searched, as a number of `retrieval.encodings`. While a change of the language is on
+    # its way, it is still the old one's.
+    encoding: int = Field(
+        default=FIRST_ENCODING, sa_column=Column(Integer, nullable=False, server_default=str(FIRST_ENCODING))
+    )
     ingestion_paused: bool = Field(default=False)
     created_at: datetime = now()
     updated_at: datetime = now(on_update=True)

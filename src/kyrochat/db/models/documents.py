@@ -6,11 +6,13 @@ from uuid import UUID
 
 from pgvector.sqlalchemy import SPARSEVEC
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     CheckConstraint,
     Column,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -131,12 +133,34 @@ class ChunkLex(SQLModel, table=True):
     """A chunk's term weights, in a narrow table: a scan of a bot's rows must not read its texts."""
 
     __tablename__ = "chunk_lex"
-    __table_args__ = (Index("chunk_lex_bot_id_idx", "bot_id"),)
+    __table_args__ = (Index("chunk_lex_bot_id_encoding_idx", "bot_id", "encoding"),)
 
     chunk_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("chunks.id", ondelete="CASCADE"), primary_key=True))
+    # Which rules made the vector, as a number of `retrieval.encodings`. Those of two lie beside each other while a bot
+    # is encoded anew; what is searched is the bot's.
+    encoding: int = Field(primary_key=True)
     workspace_id: UUID = uuid_()
     bot_id: UUID = uuid_()
     document_id: UUID = uuid_()
     version: int
-    encoder_version: int
     terms: Any = Field(sa_column=Column(SPARSEVEC(SPARSE_DIMENSIONS), nullable=False))
+
+
+class ChunkSalts(SQLModel, table=True):
+    """Which terms a chunk of a large bot holds, salted. Only rows of terms that the transaction names can be read."""
+
+    __tablename__ = "chunk_salts"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["chunk_id", "encoding"],
+            ["chunk_lex.chunk_id", "chunk_lex.encoding"],
+            ondelete="CASCADE",
+            name="chunk_salts_chunk_fkey",
+        ),
+        Index("chunk_salts_salts_idx", "salts", postgresql_using="gin"),
+    )
+
+    chunk_id: UUID = uuid_(primary=True)
+    encoding: int = Field(primary_key=True)
+    workspace_id: UUID = uuid_()
+    salts: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False))

@@ -1,0 +1,88 @@
+"""A database filled with synthetic bots for the benchmarks of search: written as ingestion writes, texts included."""
+
+import asyncio
+from collections.abc import Iterator
+from uuid import UUID
+
+from benchmarks.search_data import Texts, word
+from kyrochat.db.columns import new_id
+from kyrochat.db.engine import Database
+from kyrochat.db.models import Bot, Chunk, Document, Workspace
+from kyrochat.db.states import DocumentStage, DocumentStatus
+from kyrochat.retrieval.encodings import Encoder, Encoding
+from kyrochat.retrieval.languages import Language
+from kyrochat.retrieval.lexicons import sample_lexicon
+from kyrochat.retrieval.repository import add_chunks, store_lexicon
+from kyrochat.retrieval.types import SparseVector
+
+CHUNKS_OF_A_DOCUMENT = 200
+
+
+async def make_bot(database: Database, name: str, *, salted: bool = False) -> Bot:
+    """Return a new bot in a new workspace."""
+    workspace = Workspace(name=name)
+    encoding = Encoding(language=Language.ENGLISH, salted=salted)
+    bot = Bot(workspace_id=workspace.id, name=name, language=encoding.language, encoding=encoding.number)
+    async with database.begin([workspace.id]) as session:
+        session.add(workspace)
+        await session.flush()
+        session.add(bot)
+        await session.flush()
+        await session.refresh(bot)
+    return bot
+
+
+async def fill(database: Database, bot: Bot, texts: Texts, first: int, count: int) -> Iterator[UUID]:
+    """Give the bot `count` chunks from number `first` on, and return their ids in that order."""
+    ids: list[UUID] = []
+    for start in range(first, first + count, CHUNKS_OF_A_DOCUMENT):
+        numbers = range(start, min(start + CHUNKS_OF_A_DOCUMENT, first + count))
+        document = Document(
+            workspace_id=bot.workspace_id,
+            bot_id=bot.id,
+            title="",
+            content_hash=start.to_bytes(8, "big"),
+            status=DocumentStatus.READY,
+            stage=DocumentStage.DONE,
+            progress=1.0,
+            live_version=1,
+            chunk_count=len(numbers),
+        )
+        chunks, vectors = await asyncio.to_thread(_chunks, document, texts, numbers)
+        async with database.begin([bot.workspace_id]) as session:
+            session.add(document)
+            await session.flush()
+            await add_chunks(session, chunks, vectors, Encoding.from_number(bot.encoding))
+        ids += [chunk.id for chunk in chunks]
+    return iter(ids)
+
+
+async def finish(database: Database, bot: Bot) -> None:
+    """Store the bot's lexicon."""
+    encoding = Encoding.from_number(bot.encoding)
+    async with database.begin([bot.workspace_id]) as session:
+        lexicon = await sample_lexicon(session, bot.id, Encoder(), encoding.language)
+        await store_lexicon(
+            session, bot.id, bot.workspace_id, chunk_count=lexicon.chunk_count, frequencies=lexicon.to_bytes()
+        )
+
+
+def _chunks(document: Document, texts: Texts, numbers: range) -> tuple[list[Chunk], dict[UUID, SparseVector]]:
+    chunks, vectors, encoder = [], {}, Encoder()
+    for ordinal, number in enumerate(numbers):
+        words = [word(rank) for rank in texts.chunk(number)]
+        chunk = Chunk(
+            id=new_id(),
+            workspace_id=document.workspace_id,
+            bot_id=document.bot_id,
+            document_id=document.id,
+            version=1,
+            ordinal=ordinal,
+            start=0,
+            end=1,
+            text=" ".join(words),
+        )
+        chunks.append(chunk)
+        # The words are their own terms: encoding is measured elsewhere.
+        vectors[chunk.id] = encoder.encode_tokens(words)
+    return chunks, vectors

@@ -1,0 +1,65 @@
+"""Weighs a document's words anew after its title has changed: the title's count twice in each of its chunks."""
+
+import asyncio
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from kyrochat.db.changes import Changes
+from kyrochat.db.engine import Database
+from kyrochat.db.models import Document
+from kyrochat.documents.indexing import encoded
+from kyrochat.jobs.queue import PURGE_ATTEMPTS, ClaimedJob, complete, enqueue
+from kyrochat.retrieval import encoding_repository as encodings
+from kyrochat.retrieval.encodings import ENCODERS, Encoders
+
+RETITLE = "retitle_document"
+
+
+async def queue_retitling(session: AsyncSession, changes: Changes, document: Document) -> None:
+    """Queue the job for a document whose title the caller's transaction changes, while chunks of it are searched."""
+    await enqueue(
+        session,
+        changes,
+        workspace_id=document.workspace_id,
+        kind=RETITLE,
+        payload={"document_id": str(document.id), "bot_id": str(document.bot_id)},
+        max_attempts=PURGE_ATTEMPTS,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Retitling:
+    """The handler. One transaction replaces all of a document's vectors, so no search meets two titles."""
+
+    database: Database
+    encoders: Encoders = ENCODERS
+
+    async def __call__(self, job: ClaimedJob) -> None:
+        """Encode the document's chunks under the title that it has now.
+
+        Raises:
+            LeaseLost: another worker has taken over.
+        """
+        document_id, bot_id = UUID(job.payload["document_id"]), UUID(job.payload["bot_id"])
+        while not await self._replaced(job, document_id, bot_id):
+            continue  # encoded anew, titled again or purged meanwhile: once more
+
+    async def _replaced(self, job: ClaimedJob, document_id: UUID, bot_id: UUID) -> bool:
+        async with self.database.begin([job.workspace_id]) as session:
+            live = await encodings.live(session, bot_id)
+            chunks = await encodings.document_chunks(session, document_id)
+        vectors = await asyncio.to_thread(encoded, self.encoders.of(live), live, chunks)
+        async with self.database.begin([job.workspace_id]) as session:
+            # Who encodes the bot anew waits, and finds no vectors of the document under its old title then.
+            bot = await encodings.bot_for_change(session, bot_id)
+            current = await encodings.keep_current(session, chunks) if chunks else []
+            if bot is not None and (bot.encoding != live.number or len(current) != len(chunks)):
+                return False
+            if bot is not None and chunks:
+                await encodings.drop_vectors(session, document_id)
+                places = {chunk.chunk_id: (chunk.document_id, chunk.version) for chunk in chunks}
+                await encodings.add_vectors(session, job.workspace_id, bot_id, live, vectors, places)
+            await complete(session, job)
+            return True
