@@ -5,6 +5,7 @@ from contextlib import aclosing
 from sqlmodel import select
 
 from kyrochat.chat.events import AnswerEnded, LogEntry, PassagesFound, Quote, TextDelta
+from kyrochat.chat.output import NOT_BORNE_OUT
 from kyrochat.db.models import DocumentVersion
 from kyrochat.db.states import MessageRole, MessageStatus
 from tests.chat.scene import HANDBOOK, QUESTION, Chat, end_of, is_gapless, quotes_of, text_of
@@ -102,7 +103,7 @@ async def test_an_answer_without_citations_is_not_grounded(chat: Chat) -> None:
 
     answer, entries = await chat.answer()
 
-    assert answer.text == "I found nothing about that."
+    assert answer.text == f"I found nothing about that.\n\n{NOT_BORNE_OUT}"
     assert answer.grounded is False
     assert quotes_of(entries) == await chat.citations(answer.id) == []
 

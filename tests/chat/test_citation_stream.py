@@ -26,7 +26,7 @@ TIDES = Quote(1, UUID(int=12), "Tides", 1, TIDE.index(SPRING), len(TIDE), SPRING
 
 def play(*pieces: str) -> tuple[str, list[Quote], int]:
     """Return the text, the citations and how many markers were removed."""
-    stream = CitationStream(PASSAGES)
+    stream = CitationStream([*PASSAGES])
     events = [event for piece in pieces for event in stream.feed(piece)] + list(stream.close())
     quotes = [event.citation for event in events if isinstance(event, CitationAdded)]
     assert [quote.number for quote in quotes] == list(range(1, stream.count + 1))
@@ -76,7 +76,7 @@ def test_the_same_quote_keeps_its_number() -> None:
 
 
 def test_a_citation_comes_right_before_its_marker() -> None:
-    stream = CitationStream(PASSAGES)
+    stream = CitationStream([*PASSAGES])
 
     events = [*stream.feed(f"{QUEEN} [1]."), *stream.close()]
 
@@ -84,7 +84,7 @@ def test_a_citation_comes_right_before_its_marker() -> None:
 
 
 def test_text_that_cannot_become_a_marker_is_not_held_back() -> None:
-    stream = CitationStream(PASSAGES)
+    stream = CitationStream([*PASSAGES])
 
     assert list(stream.feed("Bees live [in")) == [TextDelta("Bees live [in")]
     assert list(stream.feed(" hives [1")) == [TextDelta(" hives")]

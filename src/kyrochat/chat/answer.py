@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from kyrochat.chat import repository
-from kyrochat.chat.citations import CitationStream
 from kyrochat.chat.ending import BROKEN, Ending
-from kyrochat.chat.events import PassagesFound
+from kyrochat.chat.events import AnswerEvent, PassagesFound
 from kyrochat.chat.log import AnswerLog, AnswerTaken, OpenAnswer, Unstorable
+from kyrochat.chat.output import Output
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot
 from kyrochat.db.states import FinishReason, MessageRole, MessageStatus
@@ -86,25 +87,15 @@ class Answerer:
                 history_trimmed=len(turns) > HISTORY_MESSAGES,
             )
         )
-        citations = CitationStream(passages)
-        finished = None
-        chars = 0
-        async with aclosing(self.model.stream(prompt)) as stream:
-            async for item in stream:
-                match item:
-                    case TextPiece(text):
-                        piece = _storable(text)[: MAX_ANSWER_CHARS - chars]
-                        chars += len(piece)
-                        for event in citations.feed(piece):
-                            self.log.append(answer, event)
-                        if chars >= MAX_ANSWER_CHARS:
-                            break
-                    case Finished():
-                        finished = item
-        if finished is None and chars < MAX_ANSWER_CHARS:
-            raise ProviderUnavailable("The model broke off. Try again.", fault=ProviderFault.BROKEN_OFF)
-        for event in citations.close():
-            self.log.append(answer, event)
+        output = Output.of(prompt)
+        try:
+            finished = await self._streamed(answer, prompt, output)
+        except ProviderUnavailable:
+            self._append(answer, output.close())  # what was held back is text
+            raise
+        self._append(answer, output.close())
+        self._append(answer, output.objection())
+        citations = output.citations
         if citations.removed:
             log.info("Removed %d unverifiable markers", citations.removed)
         grounded = citations.count > 0 if finished is None or finished.grounded is None else finished.grounded
@@ -117,6 +108,30 @@ class Answerer:
             history_trimmed=prompt.history_trimmed,
             removed_citations=citations.removed,
         )
+
+    async def _streamed(self, answer: OpenAnswer, prompt: Prompt, output: Output) -> Finished | None:
+        """Write the model's text as it comes, and return its end; None where it was cut for its length.
+
+        Raises:
+            ProviderUnavailable: the model failed.
+        """
+        chars = 0
+        async with aclosing(self.model.stream(prompt)) as stream:
+            async for item in stream:
+                match item:
+                    case TextPiece(text):
+                        piece = _storable(text)[: MAX_ANSWER_CHARS - chars]
+                        chars += len(piece)
+                        self._append(answer, output.feed(piece))
+                        if chars >= MAX_ANSWER_CHARS:
+                            return None
+                    case Finished():
+                        return item
+        raise ProviderUnavailable("The model broke off. Try again.", fault=ProviderFault.BROKEN_OFF)
+
+    def _append(self, answer: OpenAnswer, events: Iterable[AnswerEvent]) -> None:
+        for event in events:
+            self.log.append(answer, event)
 
     async def _history(self, bot: Bot, question_id: UUID) -> tuple[Turn, ...]:
         """Return the turns before the question, oldest first: one more than are used, if there are more."""

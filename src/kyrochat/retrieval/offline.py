@@ -14,6 +14,10 @@ WORDS_PER_PIECE = 4
 MAX_QUESTION_CHARS = 4_000
 _WORDS = re.compile(r"\S+\s*|\s+")
 _OWN_MARKERS = re.compile(r"\s*\[\d{1,3}(?:\s*[,;]\s*\d{1,3})*\]")
+# An index in a program: behind a short or unwordly name, or where something is done with it.
+_INDEX = re.compile(
+    r"(?:\b[^\W\d]|\w*[_\d]\w*)\[\d{1,3}\]|\w\[\d{1,3}\](?=\s?(?:[-+*/%|&^]?=|\(|\[[^\]\d]|\.[^\W\d]|->|::))"
+)
 _WITHOUT_SPACES_CHARS = 12
 
 _SMALL_TALK = (
@@ -72,10 +76,16 @@ def _written(quotes: Sequence[Quote]) -> str:
                 text += "\n\n"
             else:
                 text += " " if last.text[-1] in '.!?。！？।؟"”»)' else "\n"
-        # A marker that the source itself holds would be read as ours.
-        text += f"{_OWN_MARKERS.sub('', quote.text).strip()} [{quote.passage}]"
+        text += f"{_quoted(quote.text)} [{quote.passage}]"
         last = quote
     return text
+
+
+def _quoted(text: str) -> str:
+    """Return a quote without the source's own markers, which would be read as ours; programs are quoted as code."""
+    if not _INDEX.search(text):
+        return _OWN_MARKERS.sub("", text).strip()
+    return text if "`" in text or "\n" in text else f"`{text}`"
 
 
 def _small_talk(question: str) -> str | None:

@@ -35,10 +35,12 @@ def best_span(passage_text: str, claim: str, language: str = AUTO) -> tuple[int,
     That is the claim itself where the passage holds it (white space and case aside), else one to three sentences in a
     row. Of a passage above `SHORT_PASSAGE_CHARS` it is never the whole.
     """
+    whole = _LIST_MARK.sub("", claim).strip().strip('*_"“”').strip()
     claim = _LIST_MARK.sub("", _MARKER.sub("", claim)).strip().strip('*_"“”').strip()
     if not claim:
         return None
-    verbatim = _verbatim(passage_text, claim)
+    # Brackets with a number may be the passage's own.
+    verbatim = (_verbatim(passage_text, whole) if whole != claim else None) or _verbatim(passage_text, claim)
     if verbatim and _points_at_something(passage_text, *verbatim):
         return verbatim
     return _supporting_sentences(passage_text, claim, resolve_language(language, passage_text))
