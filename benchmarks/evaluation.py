@@ -93,10 +93,10 @@ def row(collection: Collection, loaded: Loaded, rankings: Rankings) -> Row:
     )
 
 
-async def evaluate(collections: Sequence[Collection], console: Console) -> list[Row]:
+async def evaluate(collections: Sequence[Collection], console: Console, kept: Path | None = None) -> list[Row]:
     """Put each collection into the product, and ask it."""
     rows = []
-    async with product() as (runtime, viewer):
+    async with product(kept) as (runtime, viewer):
         for collection in collections:
             console.print(f"{collection.name}: adding {len(collection.documents):,} documents ...", highlight=False)
             loaded = await add(runtime, viewer, collection)
@@ -138,11 +138,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("collections", nargs="*", metavar="COLLECTION")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the table as a picture: .svg or .png")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the database there, and use what is in it")
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 140)
     collections = [load(argument) for argument in options.collections or contained()]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        rows = runner.run(evaluate(collections, console))
+        rows = runner.run(evaluate(collections, console, options.keep))
     console.print(table(rows))
     if options.plot:
         draw(rows, options.plot)

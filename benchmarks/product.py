@@ -4,18 +4,22 @@ import asyncio
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
+from sqlmodel import select
+
 from benchmarks.collection import Collection
+from kyrochat.accounts.registration import EmailTaken
 from kyrochat.accounts.viewer import NOWHERE, Viewer
 from kyrochat.app import Runtime, running
 from kyrochat.db.access import DatabaseAccess
 from kyrochat.db.embedded import EmbeddedPostgres
 from kyrochat.db.migrate import migrate
-from kyrochat.db.models import Bot
+from kyrochat.db.models import Bot, Document
 from kyrochat.db.states import DocumentStatus
 from kyrochat.documents.intake import SameContent
 from kyrochat.retrieval.repository import chunk_count
@@ -53,10 +57,13 @@ class Rankings:
 
 
 @asynccontextmanager
-async def product() -> AsyncGenerator[tuple[Runtime, Viewer], None]:
-    """Run KyroChat in a directory of its own, as `kyrochat serve` does, without the web server."""
+async def product(kept: Path | None = None) -> AsyncGenerator[tuple[Runtime, Viewer], None]:
+    """Run KyroChat in a directory of its own, as `kyrochat serve` does, without the web server.
+
+    With `kept`, in that directory, where what an earlier run has added is found again.
+    """
     async with AsyncExitStack() as stack:
-        place = stack.enter_context(tempfile.TemporaryDirectory(prefix="kyrochat-eval-"))
+        place = kept or stack.enter_context(tempfile.TemporaryDirectory(prefix="kyrochat-eval-"))
         settings = Settings(
             data_dir=Path(place),
             workers=WORKERS,
@@ -69,38 +76,35 @@ async def product() -> AsyncGenerator[tuple[Runtime, Viewer], None]:
         stack.push_async_callback(asyncio.to_thread, server.stop)
         await migrate(server.urls.owner)
         runtime = await stack.enter_async_context(running(settings, DatabaseAccess(server.urls)))
-        await runtime.services.registration.register(EMAIL, "correct horse battery staple", NOWHERE)
+        with suppress(EmailTaken):
+            await runtime.services.registration.register(EMAIL, "correct horse battery staple", NOWHERE)
         [viewer] = await runtime.services.accounts.local_viewers(EMAIL)
         yield runtime, viewer
 
 
 async def add(runtime: Runtime, viewer: Viewer, collection: Collection) -> Loaded:
     """Make a bot of the collection's documents, and wait until all of them have been read."""
-    documents = runtime.services.documents
-    bot = await runtime.services.bots.create(viewer, None, {"name": collection.name})
+    bot = await runtime.services.bots.find(viewer, collection.name)
+    if bot is None:
+        bot = await runtime.services.bots.create(viewer, None, {"name": collection.name})
     ids: dict[UUID, list[str]] = {}
+    known = await _known(runtime, viewer, bot)
     slots = asyncio.Semaphore(ADDED_AT_ONCE)
 
     async def add_one(key: str, title: str, text: str) -> None:
-        async with slots:
-            try:
-                added = await documents.add_text(
-                    viewer,
-                    bot.id,
-                    title.strip()[:MAX_TITLE_CHARS] or UNTITLED,
-                    text if text.strip() else title or UNTITLED,
-                )
-                document_id = added.id
-            except SameContent as error:
-                if error.document_id is None:
-                    raise
-                document_id = error.document_id
+        title = title.strip()[:MAX_TITLE_CHARS] or UNTITLED
+        body = text if text.strip() else title
+        document_id = known.get(sha256(body.encode()).digest())
+        if document_id is None:
+            async with slots:
+                document_id = await _add_text(runtime, viewer, bot, title, body)
         ids.setdefault(document_id, []).append(key)
 
     began_at = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for document in collection.documents:
             group.create_task(add_one(*document))
+    documents = runtime.services.documents
     state = await documents.ingestion(viewer, bot.id)
     while not state.is_idle:
         # Following every step of every document would take more time than the steps.
@@ -111,6 +115,22 @@ async def add(runtime: Runtime, viewer: Viewer, collection: Collection) -> Loade
     async with runtime.database.begin(viewer.workspaces) as session:
         passages = await chunk_count(session, bot.id)
     return Loaded(bot, ids, passages, took_s)
+
+
+async def _add_text(runtime: Runtime, viewer: Viewer, bot: Bot, title: str, body: str) -> UUID:
+    try:
+        return (await runtime.services.documents.add_text(viewer, bot.id, title, body)).id
+    except SameContent as error:
+        if error.document_id is None:
+            raise
+        return error.document_id
+
+
+async def _known(runtime: Runtime, viewer: Viewer, bot: Bot) -> dict[bytes, UUID]:
+    """Return the documents that an earlier run has added, by the hash of their content."""
+    async with runtime.database.begin(viewer.workspaces) as session:
+        rows = await session.exec(select(Document.content_hash, Document.id).where(Document.bot_id == bot.id))
+        return dict(rows.all())
 
 
 async def ask(

@@ -42,6 +42,9 @@ from kyrochat.documents.storage import FileStore, open_store
 from kyrochat.documents.web.crawls import CrawlService
 from kyrochat.documents.web.service import WebDocumentService
 from kyrochat.errors import KyroError
+from kyrochat.evaluation.export import EvaluationExport
+from kyrochat.evaluation.question_sets import QuestionSetService
+from kyrochat.evaluation.service import EvaluationService
 from kyrochat.graphql.context import Context, Services
 from kyrochat.graphql.export_route import export_route
 from kyrochat.graphql.ids import global_id, row_id
@@ -145,7 +148,7 @@ async def running(
                     database,
                     accounts.principals.tokens,
                     settings.base_url,
-                    (DocumentExport(database, store), ConversationExport(database)),
+                    (DocumentExport(database, store), ConversationExport(database), EvaluationExport(database)),
                     rates,
                 ),
                 principals=accounts.principals,
@@ -157,6 +160,8 @@ async def running(
                 chat=ChatService(database, changes, answers, rates, titles),
                 conversations=ConversationService(database),
                 feedback=FeedbackService(database),
+                question_sets=QuestionSetService(database),
+                evaluations=EvaluationService(database, changes, rates),
                 rates=rates,
                 version=version("kyrochat"),
                 answer_model=model.name,

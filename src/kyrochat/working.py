@@ -27,9 +27,12 @@ from kyrochat.documents.vector_index_job import IndexVectors
 from kyrochat.documents.web.handlers import open_visitor, web_kinds
 from kyrochat.documents.web.manners import Visitor
 from kyrochat.documents.workspace_purge import WorkspacePurge
+from kyrochat.evaluation.running import EvaluationRun, fail_evaluation, retry_evaluation
+from kyrochat.evaluation.service import EVALUATE
 from kyrochat.jobs.queue import ClaimedJob, Queue
 from kyrochat.jobs.worker import Kind, Worker
 from kyrochat.retrieval.dense_setup import NO_DENSE, DenseSetup
+from kyrochat.retrieval.retriever import Retriever
 from kyrochat.retrieval.vector_indexing import VectorIndexing
 from kyrochat.settings import Settings
 
@@ -85,6 +88,12 @@ def job_kinds(
     async def on_ingest_retry(session: AsyncSession, job: ClaimedJob, reason: str, delay_s: float) -> None:
         await retry_document(session, changes, job, reason, delay_s)
 
+    async def on_evaluation_failed(session: AsyncSession, job: ClaimedJob, reason: str) -> None:
+        await fail_evaluation(session, changes, job, reason)
+
+    async def on_evaluation_retry(session: AsyncSession, job: ClaimedJob, reason: str, delay_s: float) -> None:
+        await retry_evaluation(session, changes, job, reason, delay_s)
+
     async def on_purge_failed(session: AsyncSession, job: ClaimedJob, reason: str) -> None:
         """Leave it to the operator: the job's row says why, and what was deleted cannot be found anyway."""
 
@@ -101,6 +110,11 @@ def job_kinds(
         TEND_INDEX: Kind(IndexTending(database, changes), on_purge_failed),
         RETITLE: Kind(Retitling(database), on_purge_failed),
         PURGE_ACCOUNT: Kind(AccountPurge(database, changes), on_purge_failed),
+        EVALUATE: Kind(
+            EvaluationRun(database, changes, Retriever(database, dense=dense.retrieval(database))),
+            on_evaluation_failed,
+            on_evaluation_retry,
+        ),
         PURGE_WORKSPACE: Kind(WorkspacePurge(database, changes, store, vectors), on_purge_failed),
         **({INDEX_VECTORS: Kind(IndexVectors(database, indexing), on_purge_failed)} if indexing else {}),
         **(web_kinds(database, changes, store, visitor, extractor, quota) if visitor else {}),

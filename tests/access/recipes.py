@@ -33,6 +33,8 @@ RECIPES: Mapping[str, list[Recipe]] = {
             "Bot": "Bot",
             "Document": "Document",
             "Crawl": "Crawl",
+            "QuestionSet": "QuestionSet",
+            "Evaluation": "Evaluation",
             "Conversation": "Conversation",
             "Question": "Message",
             "Answer": "Message",
@@ -59,6 +61,11 @@ RECIPES: Mapping[str, list[Recipe]] = {
         Recipe({"botId": The("Bot"), "workspaceId": The("Workspace"), "query": "sleep"}),
     ],
     "Query.search": [Recipe({"botId": The("Bot"), "query": "Who sleeps in the bank of the river?"})],
+    "Query.questionSet": [Recipe({"id": The("QuestionSet")})],
+    "Query.questionSets": [Recipe({"botId": The("Bot"), "first": 1})],
+    "Query.evaluation": [Recipe({"id": The("Evaluation")})],
+    "Query.evaluations": [Recipe({"botId": The("Bot"), "first": 1})],
+    "Query.compareEvaluations": [Recipe({"before": The("Evaluation"), "after": The("OtherEvaluation")})],
     "Mutation.register": [Recipe({"input": {"email": "new@example.org", "password": PASSWORD}})],
     "Mutation.login": [Recipe({"input": {"email": The("email"), "password": PASSWORD}})],
     "Mutation.refreshSession": [Recipe({"input": {"refreshToken": The("refreshToken")}})],
@@ -108,6 +115,16 @@ RECIPES: Mapping[str, list[Recipe]] = {
     "Mutation.scheduleRefresh": [Recipe({"input": {"documentId": The("WebDocument"), "refreshEverySeconds": 3600}})],
     "Mutation.crawlSite": [Recipe({"input": {"botId": The("Bot"), "url": "https://new.example/"}})],
     "Mutation.deleteCrawl": [Recipe({"id": The("Crawl")})],
+    "Mutation.createQuestionSet": [
+        Recipe({"input": {"botId": The("Bot"), "name": "New", "questions": [{"text": "Who?", "documents": ["Book"]}]}})
+    ],
+    "Mutation.createQuestionSetFromRatings": [Recipe({"input": {"botId": The("Bot"), "name": "New"}})],
+    "Mutation.addQuestions": [
+        Recipe({"input": {"questionSetId": The("QuestionSet"), "questions": [{"text": "Who?"}]}})
+    ],
+    "Mutation.deleteQuestionSet": [Recipe({"id": The("QuestionSet")})],
+    "Mutation.startEvaluation": [Recipe({"input": {"questionSetId": The("QuestionSet"), "botId": The("Bot")}})],
+    "Mutation.deleteEvaluation": [Recipe({"id": The("Evaluation")})],
     "Mutation.retryDocument": [Recipe({"id": The("FailedDocument")})],
     "Mutation.deleteDocument": [Recipe({"id": The("Document")})],
     "Mutation.replaceTextDocument": [Recipe({"input": {"id": The("Document"), "text": "Another text."}})],
@@ -134,5 +151,6 @@ RECIPES: Mapping[str, list[Recipe]] = {
     ],
     "Subscription.documentProgress": [Recipe({"id": The("Document")}), Recipe({"id": The("QueuedDocument")}, most=1)],
     "Subscription.crawlProgress": [Recipe({"id": The("Crawl")})],
+    "Subscription.evaluationProgress": [Recipe({"id": The("Evaluation")})],
     "Subscription.ingestionProgress": [Recipe({"botId": The("Bot")}, most=1)],
 }

@@ -32,6 +32,7 @@ from kyrochat.db.models import (
 from kyrochat.db.states import ApiKeyScope, DocumentStatus, WorkspaceRole
 from kyrochat.graphql.ids import NOBODYS_ID, global_id, split_id
 from tests.access.cast import ORIGIN, PASSWORD, Key, Person, Scene, Tenant, Things
+from tests.access.evaluations import add_evaluations
 from tests.access.from_web import add_from_web
 from tests.access.talks import add_talks
 from tests.factories import make_document
@@ -181,6 +182,7 @@ async def _make_bot(database: Database, workspace_id: UUID, word: str, number: i
     async with database.begin([workspace_id]) as session:
         session.add_all([*others, receipt])
     from_web = await add_from_web(database, of_bot, word)
+    evaluations = await add_evaluations(database, of_bot, document, word)
     failed, queued = others
     things = {
         "Bot": _id("Bot", bot.id),
@@ -189,6 +191,7 @@ async def _make_bot(database: Database, workspace_id: UUID, word: str, number: i
         "QueuedDocument": _id("Document", queued.id),
         "DeletedDocument": _id("Document", receipt.document_id),
         **from_web,
+        **evaluations,
     }
     return bot, document, things
 

@@ -55,6 +55,8 @@ async def add_talks(
                 )
             )
         else:
+            if status is MessageStatus.STOPPED:
+                session.add(AnswerRating(**owned, message_id=answer.id, comment=f"The {word} does."))
             things[f"{status.capitalize()}Answer"] = _id("Message", answer.id)
     _, answer = await _add_exchange(session, live, 0, MessageStatus.STREAMING, word, document)
     # Nobody writes it in this process, and nobody sweeps it while the tests run.

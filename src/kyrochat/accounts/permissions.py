@@ -26,6 +26,7 @@ class Act(Enum):
     READ_DOCUMENTS = ("read documents", _VIEWER, frozenset({_READ, _INGEST, _ADMIN}))
     SEARCH = ("search", _VIEWER, frozenset({_READ, _ADMIN}))
     INGEST = ("add, retry and delete documents", _EDITOR, frozenset({_INGEST, _ADMIN}))
+    EVALUATE = ("evaluate bots", _EDITOR, frozenset({_ADMIN}))
     CHAT = ("chat", _VIEWER, frozenset({_CHAT, _ADMIN}))
     READ_FEEDBACK = ("read what users think of answers", _EDITOR, frozenset({_ADMIN}))
     SEE_MEMBERS = ("see members", _VIEWER, frozenset({_ADMIN}), True)

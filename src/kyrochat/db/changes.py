@@ -57,6 +57,11 @@ def crawl_topic(crawl_id: UUID) -> str:
     return f"crawl:{crawl_id}"
 
 
+def evaluation_topic(evaluation_id: UUID) -> str:
+    """Return the topic of an evaluation's state."""
+    return f"evaluation:{evaluation_id}"
+
+
 JOBS_TOPIC = "jobs"
 # Rings when somebody may do less than before (a session, a key, an account or a membership has ended), and when he
 # was let into a workspace, so that its loss is noticed later.

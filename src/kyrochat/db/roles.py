@@ -32,6 +32,10 @@ WORKER_TABLES = (
     "conversations",
     "messages",
     "answer_leases",
+    "question_sets",
+    "evaluation_questions",
+    "evaluations",
+    "evaluation_results",
 )
 
 _PASSWORD_BYTES = 32

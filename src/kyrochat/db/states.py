@@ -135,6 +135,15 @@ class Rating(StrEnum):
     DOWN = "DOWN"
 
 
+class EvaluationStatus(StrEnum):
+    """Where an evaluation stands."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+
+
 class JobState(StrEnum):
     """Where a job stands. Finished jobs leave no row."""
 

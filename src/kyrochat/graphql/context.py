@@ -38,7 +38,9 @@ from kyrochat.db.models import (
     Conversation,
     Crawl,
     Document,
+    Evaluation,
     Message,
+    QuestionSet,
     User,
     WebPage,
     Workspace,
@@ -48,6 +50,8 @@ from kyrochat.documents.service import DocumentService
 from kyrochat.documents.web.crawls import CrawlService
 from kyrochat.documents.web.service import WebDocumentService
 from kyrochat.errors import KyroError, Unauthenticated
+from kyrochat.evaluation.question_sets import QuestionSetService
+from kyrochat.evaluation.service import EvaluationService
 from kyrochat.graphql.transport.grants import Renew
 from kyrochat.rates.limits import POINTS_PER_ADDRESS, POINTS_PER_KEY, POINTS_PER_USER
 from kyrochat.rates.service import Rates, network
@@ -80,6 +84,8 @@ class Services:
     chat: ChatService
     conversations: ConversationService
     feedback: FeedbackService
+    question_sets: QuestionSetService
+    evaluations: EvaluationService
     rates: Rates
     version: str
     answer_model: str
@@ -167,6 +173,26 @@ class Context:
             return [{state: found.get((crawl_id, state), 0) for state in CrawlPageState} for crawl_id in crawl_ids]
 
         return DataLoader(load_fn=load, cache=False)
+
+    @cached_property
+    def question_sets(self) -> DataLoader[UUID, QuestionSet | None]:
+        """Question sets by id."""
+        return _by_id(lambda ids: self.services.question_sets.many(self.viewer, ids))
+
+    @cached_property
+    def question_counts(self) -> DataLoader[UUID, int]:
+        """How many questions a set has, by set."""
+
+        async def load(set_ids: list[UUID]) -> list[int]:
+            found = await self.services.question_sets.count_questions(self.viewer, set_ids)
+            return [found.get(set_id, 0) for set_id in set_ids]
+
+        return DataLoader(load_fn=load, cache=False)
+
+    @cached_property
+    def evaluations(self) -> DataLoader[UUID, Evaluation | None]:
+        """Evaluations by id."""
+        return _by_id(lambda ids: self.services.evaluations.many(self.viewer, ids))
 
     @cached_property
     def conversations(self) -> DataLoader[UUID, Conversation | None]:

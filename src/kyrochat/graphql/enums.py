@@ -17,6 +17,7 @@ from kyrochat.db.states import (
     DocumentSource,
     DocumentStage,
     DocumentStatus,
+    EvaluationStatus,
     FinishReason,
     MessageRole,
     MessageStatus,
@@ -38,6 +39,7 @@ __all__ = [
     "DocumentSource",
     "DocumentStage",
     "DocumentStatus",
+    "EvaluationStatus",
     "FinishReason",
     "Language",
     "MessageRole",
@@ -281,5 +283,16 @@ _explained(
         **{language: f"{language.name.capitalize()}." for language in Language},
         Language.AUTO: "Guessed for each text, by its function words.",
         Language.NONE: "Of none: words count as they are written.",
+    },
+)
+
+_explained(
+    EvaluationStatus,
+    "Where an evaluation stands.",
+    {
+        EvaluationStatus.QUEUED: "It waits for its turn, or for another attempt.",
+        EvaluationStatus.RUNNING: "Its questions are being asked.",
+        EvaluationStatus.COMPLETED: "All have been asked.",
+        EvaluationStatus.FAILED: "It was given up; `failure` says why.",
     },
 )

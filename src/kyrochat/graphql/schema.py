@@ -20,6 +20,9 @@ from kyrochat.graphql.crawls import Crawl, CrawlMutation, CrawlQuery, CrawlSubsc
 from kyrochat.graphql.credentials import CredentialMutation
 from kyrochat.graphql.document_mutations import DocumentMutation
 from kyrochat.graphql.documents import Document, DocumentQuery, DocumentSubscription
+from kyrochat.graphql.evaluation_comparisons import EvaluationComparisonQuery
+from kyrochat.graphql.evaluation_mutations import EvaluationMutation
+from kyrochat.graphql.evaluations import Evaluation, EvaluationQuery, EvaluationSubscription
 from kyrochat.graphql.feedback_mutations import FeedbackMutation
 from kyrochat.graphql.ids import NOBODYS_ID, split_id
 from kyrochat.graphql.ingestion import IngestionMutation, IngestionQuery, IngestionSubscription
@@ -31,6 +34,7 @@ from kyrochat.graphql.node import Node
 from kyrochat.graphql.own_data import OwnDataMutation
 from kyrochat.graphql.permissions import NODES, KeyGuard, must_reach
 from kyrochat.graphql.problems import EXCEPTION_HANDLERS
+from kyrochat.graphql.question_sets import QuestionSet, QuestionSetMutation, QuestionSetQuery
 from kyrochat.graphql.sessions import SessionMutation
 from kyrochat.graphql.socket_credentials import SocketMutation
 from kyrochat.graphql.translate import translate
@@ -111,6 +115,10 @@ async def _load(context: Context, global_id: str) -> Node | None:
             row = await context.documents.load(row_id)
         case "Crawl":
             row = await context.crawls.load(row_id)
+        case "QuestionSet":
+            row = await context.question_sets.load(row_id)
+        case "Evaluation":
+            row = await context.evaluations.load(row_id)
         case "Conversation":
             row = await context.conversations.load(row_id)
         case "Message":
@@ -136,6 +144,9 @@ class Query(
     IngestionQuery,
     ChatQuery,
     ConversationQuery,
+    QuestionSetQuery,
+    EvaluationQuery,
+    EvaluationComparisonQuery,
 ):
     """All queries."""
 
@@ -163,12 +174,16 @@ class Mutation(
     ChatMutation,
     ConversationMutation,
     FeedbackMutation,
+    QuestionSetMutation,
+    EvaluationMutation,
 ):
     """All mutations."""
 
 
 @strawberry.type(description="What can be watched, over graphql-transport-ws or server-sent events.")
-class Subscription(ChatSubscription, DocumentSubscription, CrawlSubscription, IngestionSubscription):
+class Subscription(
+    ChatSubscription, DocumentSubscription, CrawlSubscription, IngestionSubscription, EvaluationSubscription
+):
     """All subscriptions."""
 
 
@@ -187,6 +202,8 @@ def build_schema(*, introspection: bool = True) -> KyroSchema:
             Bot,
             Document,
             Crawl,
+            QuestionSet,
+            Evaluation,
             Conversation,
             Message,
             Invitation,

@@ -44,6 +44,8 @@ MESSAGES_PER_USER = Limit("messages-user", 60, MINUTE_S)
 MESSAGES_PER_KEY = Limit("messages-key", 600, MINUTE_S)
 # A folder of files goes in at two a second, about as fast as they are read.
 UPLOADS_PER_USER = Limit("uploads-user", 120, MINUTE_S)
+# Each may be two thousand searches; who tries settings starts one every few minutes.
+EVALUATIONS_PER_USER = Limit("evaluations-user", 60, HOUR_S)
 # An archive may be gigabytes, and takes two: one for its link, one for fetching it.
 EXPORTS_PER_USER = Limit("exports-user", 20, HOUR_S)
 # Each tab has one and opens it anew after a break; a client that opens more than one every two seconds is broken.
@@ -65,6 +67,7 @@ LIMITS = (
     MESSAGES_PER_USER,
     MESSAGES_PER_KEY,
     UPLOADS_PER_USER,
+    EVALUATIONS_PER_USER,
     EXPORTS_PER_USER,
     SOCKETS_PER_USER,
     POINTS_PER_USER,

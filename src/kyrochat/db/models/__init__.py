@@ -17,6 +17,7 @@ from kyrochat.db.models.documents import (
     DocumentDeletion,
     DocumentVersion,
 )
+from kyrochat.db.models.evaluation import Evaluation, EvaluationQuestion, EvaluationResult, QuestionSet
 from kyrochat.db.models.feedback import AnswerRating
 from kyrochat.db.models.trusted import TrustedDocument
 from kyrochat.db.models.vectors import ChunkVector, VectorSet
@@ -45,11 +46,15 @@ __all__ = [
     "Document",
     "DocumentDeletion",
     "DocumentVersion",
+    "Evaluation",
+    "EvaluationQuestion",
+    "EvaluationResult",
     "Installation",
     "Invitation",
     "Job",
     "Message",
     "PasswordReset",
+    "QuestionSet",
     "TrustedDocument",
     "UsedRefreshToken",
     "User",
