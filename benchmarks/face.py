@@ -42,7 +42,7 @@ OBJECTS = 100
 TRIVIAL = "{ __typename }"
 LIST = "{ things { id name description size weight } }"
 BOTS = "{ bots(first: 100) { nodes { id name description model topK } } }"
-WATCH = "subscription { ticks(to: %d) { sequence text } }" % EVENTS
+WATCH = f"subscription {{ ticks(to: {EVENTS}) {{ sequence text }} }}"
 TEXT = "the next few words of an answer"
 
 
