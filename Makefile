@@ -56,6 +56,13 @@ schema: $(STAMP)  ## Write schema.graphql anew
 docs-permissions: $(STAMP)  ## Write the tables of docs/permissions.md anew
 	$(BIN)/python -m tests.access.permission_table
 
+docs: $(STAMP)  ## Build the documentation's site into build/site
+	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/docs.txt
+	@$(BIN)/python -m docs.site build/docs
+	@.venv-docs/bin/mkdocs build --quiet
+	@echo "Open build/site/index.html"
+
 bench: $(STAMP)  ## Measure speed and retrieval quality against baselines
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/bench.txt
@@ -74,6 +81,8 @@ lock: $(STAMP)  ## Pin all dependencies anew, with hashes
 		-o requirements/browser.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --custom-compile-command "make lock" --group bench -o requirements/bench.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --custom-compile-command "make lock" --group docs -o requirements/docs.txt
 
 clean:  ## Remove what make made (your data directory stays)
-	rm -rf $(VENV) .venv-bench dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/clients/node_modules examples/typescript/node_modules
+	rm -rf $(VENV) .venv-bench .venv-docs dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/clients/node_modules examples/typescript/node_modules
