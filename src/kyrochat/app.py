@@ -27,6 +27,7 @@ from kyrochat.chat.log import AnswerLog
 from kyrochat.chat.queue import AnswerQueue
 from kyrochat.chat.running import RunningAnswers
 from kyrochat.chat.service import ChatService
+from kyrochat.chat.sharing import SharingService
 from kyrochat.chat.title_writer import TitleWriter
 from kyrochat.chat.transcripts import Transcripts
 from kyrochat.db.access import DatabaseAccess, check_connection, refuse_to_bypass
@@ -163,6 +164,7 @@ async def running(
                 feedback=FeedbackService(database),
                 question_sets=QuestionSetService(database),
                 evaluations=EvaluationService(database, changes, rates),
+                sharing=SharingService(database, settings.base_url, rates),
                 rates=rates,
                 version=version("kyrochat"),
                 answer_model=model.name,

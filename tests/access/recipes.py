@@ -36,6 +36,7 @@ RECIPES: Mapping[str, list[Recipe]] = {
             "QuestionSet": "QuestionSet",
             "Evaluation": "Evaluation",
             "Conversation": "Conversation",
+            "Share": "Share",
             "Question": "Message",
             "Answer": "Message",
         }.items()
@@ -60,6 +61,8 @@ RECIPES: Mapping[str, list[Recipe]] = {
         Recipe(),
         Recipe({"botId": The("Bot"), "workspaceId": The("Workspace"), "query": "sleep"}),
     ],
+    "Query.exportConversation": [Recipe({"id": The("Conversation"), "format": "JSON"})],
+    "Query.sharedConversation": [Recipe({"token": The("shareToken")})],
     "Query.search": [Recipe({"botId": The("Bot"), "query": "Who sleeps in the bank of the river?"})],
     "Query.questionSet": [Recipe({"id": The("QuestionSet")})],
     "Query.questionSets": [Recipe({"botId": The("Bot"), "first": 1})],
@@ -141,6 +144,10 @@ RECIPES: Mapping[str, list[Recipe]] = {
         Recipe({"messageId": The(f"{name}Answer")}) for name in ("", "Stopped", "Interrupted", "Failed")
     ],
     "Mutation.renameConversation": [Recipe({"input": {"id": The("Conversation"), "title": "Renamed"}})],
+    "Mutation.shareConversation": [
+        Recipe({"input": {"conversationId": The("Conversation"), "messageId": The("Answer"), "expiresInDays": 7}})
+    ],
+    "Mutation.revokeShare": [Recipe({"id": The("Share")})],
     "Mutation.selectBranch": [Recipe({"messageId": The("Question")})],
     "Mutation.rateAnswer": [Recipe({"input": {"messageId": The("Answer"), "rating": "UP", "comment": "Well said."}})],
     "Mutation.withdrawRating": [Recipe({"messageId": The("Answer")})],

@@ -6,10 +6,21 @@ from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from kyrochat.accounts.tokens import SHARE_PREFIX, new_secret, secret_hash
 from kyrochat.chat.events import AnswerEnded, AnswerEvent, CitationAdded, PassagesFound, Quote, TextDelta, to_row
 from kyrochat.db.columns import new_id
 from kyrochat.db.models import AnswerEvent as EventRow
-from kyrochat.db.models import AnswerLease, AnswerRating, AnswerSearch, Bot, Citation, Conversation, Document, Message
+from kyrochat.db.models import (
+    AnswerLease,
+    AnswerRating,
+    AnswerSearch,
+    Bot,
+    Citation,
+    Conversation,
+    ConversationShare,
+    Document,
+    Message,
+)
 from kyrochat.db.states import MessageRole, MessageStatus, Rating
 from kyrochat.graphql.ids import global_id
 from kyrochat.retrieval.search_settings import Leg, UsedSettings
@@ -54,6 +65,8 @@ async def add_talks(
                     comment=f"The {word} does not sleep.",
                 )
             )
+            if not is_public:  # visitors of a page have no links to give
+                things |= await _add_share(session, ended, answer)
         else:
             if status is MessageStatus.STOPPED:
                 session.add(AnswerRating(**owned, message_id=answer.id, comment=f"The {word} does."))
@@ -70,6 +83,21 @@ async def add_talks(
     )
     things["LiveAnswer"] = _id("Message", answer.id)
     return things
+
+
+async def _add_share(session: AsyncSession, conversation: Conversation, leaf: Message) -> dict[str, str]:
+    token = new_secret(SHARE_PREFIX)
+    share = ConversationShare(
+        workspace_id=conversation.workspace_id,
+        conversation_id=conversation.id,
+        leaf_id=leaf.id,
+        title=conversation.title,
+        token_hash=secret_hash(token),
+        expires_at=datetime.now(UTC) + timedelta(days=1),
+    )
+    session.add(share)
+    await session.flush()
+    return {"Share": _id("Share", share.id), "shareToken": token}
 
 
 async def _add_exchange(

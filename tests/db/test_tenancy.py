@@ -32,6 +32,7 @@ from kyrochat.db.models import (
     ChunkVector,
     Citation,
     Conversation,
+    ConversationShare,
     Crawl,
     CrawlPage,
     Document,
@@ -120,6 +121,14 @@ async def make_tenant(database: Database, email: str) -> Tenant:
         await session.flush()
         of_message: dict[str, Any] = {"workspace_id": workspace_id, "message_id": message.id}
         session.add(AnswerEvent(**of_message, sequence=1, kind="text", data={}))
+        session.add(
+            ConversationShare(
+                workspace_id=workspace_id,
+                conversation_id=conversation.id,
+                leaf_id=message.id,
+                token_hash=new_id().bytes,
+            )
+        )
         session.add(AnswerRating(**of_message, bot_id=bot.id, user_id=viewer.user_id))
         session.add(AnswerSearch(**of_message, sequence=1, place=1, trace={}))
         session.add(AnswerLease(**of_message, token=new_id(), leased_until=datetime.now(UTC)))
@@ -189,10 +198,12 @@ async def test_beside_the_workspace_only_a_secret_and_the_sites_administrators_o
         ("audit_entries_for_site", "SELECT"),
         ("audit_entries_of_site", "INSERT"),
         ("chunk_salts_named", "SELECT"),
+        ("conversation_shares_by_secret", "SELECT"),
         ("invitations_by_token", "ALL"),
         ("invitations_of_site", "ALL"),
     }
     assert "secret_hash = " in told["api_keys_by_secret", "SELECT"]
+    assert "token_hash = " in told["conversation_shares_by_secret", "SELECT"]
     assert "token_hash = " in told["invitations_by_token", "ALL"]
     assert "workspace_id IS NULL" in told["invitations_of_site", "ALL"]
 

@@ -49,6 +49,14 @@ RENAME = """mutation ($id: ID!, $title: String!) { renameConversation(input: {id
 HISTORY = """query ($words: String, $bot: ID, $first: Int = 10, $after: String) {
   conversations(query: $words, botId: $bot, first: $first, after: $after) {
     totalCount pageInfo { hasNextPage endCursor } nodes { id title } } }"""
+SHARE = """mutation ($id: ID!, $message: ID, $days: Int) {
+  shareConversation(input: {conversationId: $id, messageId: $message, expiresInDays: $days}) {
+    __typename ... on ShareCreated { token url share { id title expiresAt } } ... on Problem { message } } }"""
+SHARES = "query ($id: ID!) { conversation(id: $id) { shares { id title } } }"
+REVOKE = "mutation ($id: ID!) { revokeShare(id: $id) { __typename ... on RevokedShare { id } } }"
+SHARED = """query ($token: String!) { sharedConversation(token: $token) { title botName expiresAt
+  messages(last: 20) { totalCount nodes { role status text citations { number quote documentTitle page } } } } }"""
+EXPORT = "query ($id: ID!) { exportConversation(id: $id, format: MARKDOWN) { fileName mediaType text } }"
 FEEDBACK = """query ($bot: ID!, $rating: AnswerRating, $since: DateTime) { bot(id: $bot) {
   feedback(rating: $rating, since: $since) { totalCount pageInfo { hasNextPage } nodes {
     rating comment question answer model grounded citations { quote document { id } } } } } }"""
@@ -229,6 +237,51 @@ async def test_conversations_are_named_and_found_again(api: Api) -> None:
     assert (await api.run(HISTORY, bot="garbage"))["nodes"] == []
     answer = await post(api.app, HISTORY, {"words": "a b c d e f g h i"}, api.headers)
     assert [error["extensions"]["code"] for error in answer.errors] == ["BAD_USER_INPUT"]
+
+
+async def test_a_conversation_is_shared_with_people_who_have_no_account(api: Api) -> None:
+    conversation = await api.conversation()
+    await api.ask(SEND, conversation=conversation, text="one")
+    created = await api.run(SHARE, id=conversation)
+    share, token = created["share"], created["token"]
+    assert created["url"].endswith(f"/shared#{token}")
+    await api.ask(SEND, conversation=conversation, text="two")
+
+    answer = await post(api.app, SHARED, {"token": token}, {})
+
+    assert answer.errors == []
+    assert answer.value("sharedConversation") == {
+        "title": "one",
+        "botName": "Bot",
+        "expiresAt": None,
+        "messages": {
+            "totalCount": 2,
+            "nodes": [
+                {"role": "ASSISTANT", "status": "COMPLETED", "text": "On one", "citations": []},
+                {"role": "USER", "status": "COMPLETED", "text": "one", "citations": []},
+            ],
+        },
+    }
+    assert await api.run(SHARES, id=conversation) == {"shares": [{"id": share["id"], "title": "one"}]}
+    node = await api.run("query ($id: ID!) { node(id: $id) { id ... on Share { title } } }", id=share["id"])
+    assert node == {"id": share["id"], "title": "one"}
+    assert await api.run(REVOKE, id=share["id"]) == {"__typename": "RevokedShare", "id": share["id"]}
+    assert (await post(api.app, SHARED, {"token": token}, {})).value("sharedConversation") is None
+    assert await api.run(SHARES, id=conversation) == {"shares": []}
+    assert (await api.run(REVOKE, id=share["id"]))["__typename"] == "NotFoundProblem"
+    assert (await api.run(SHARE, id=await api.conversation()))["__typename"] == "ConflictProblem"
+
+
+async def test_a_conversation_is_written_out(api: Api) -> None:
+    conversation = await api.conversation()
+    await api.ask(SEND, conversation=conversation, text="one")
+
+    written = await api.run(EXPORT, id=conversation)
+
+    assert (written["fileName"], written["mediaType"]) == ("one.md", "text/markdown")
+    assert written["text"].startswith("# one\n\nWith Bot, ")
+    assert written["text"].endswith("> one\n\nOn one\n")
+    assert await api.run(EXPORT, id=api.bot) is None
 
 
 async def test_what_is_not_there_is_told_so(api: Api) -> None:

@@ -73,6 +73,8 @@ LEAVES = {
     "replaceDocument": "DOCUMENT_REPLACED",
     "deleteDocument": "DOCUMENT_DELETED",
     "deleteConversation": "CONVERSATION_DELETED",
+    "shareConversation": "CONVERSATION_SHARED",
+    "revokeShare": "SHARE_REVOKED",
 }
 # Those that let nobody in and destroy nothing: what they make can be seen.
 LEAVE_NOTHING = {
@@ -92,6 +94,13 @@ LEAVE_NOTHING = {
     "startConversation",
     "sendMessage",
     "stopAnswer",
+    # What was there stays beside it.
+    "editMessage",
+    "regenerateAnswer",
+    "selectBranch",
+    "renameConversation",
+    "rateAnswer",
+    "withdrawRating",
 }
 
 

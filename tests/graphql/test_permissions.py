@@ -35,7 +35,8 @@ WITH_AN_ID = {name for name, found in OBJECTS.items() if "Node" in {one.name for
 
 # All that somebody can see who takes a key out of a web page's source. Add a field here only if everybody may see it.
 ON_A_WEB_PAGE = {
-    "Query": "bot bots conversation conversations invitation node nodes serverInfo",
+    "Query": "bot bots conversation conversations exportConversation invitation node nodes serverInfo"
+    " sharedConversation",
     "Mutation": "login refreshSession refreshSocket register requestPasswordReset resetPassword"
     " deleteConversation editMessage rateAnswer regenerateAnswer renameConversation selectBranch sendMessage"
     " startConversation stopAnswer withdrawRating",
@@ -80,6 +81,13 @@ ON_A_WEB_PAGE = {
     "Problem": "message",
     "InputIssue": "message path",
     "InvalidInputProblem": "issues message",
+    "ConversationExport": "fileName mediaType text",
+    # By its token.
+    "SharedConversation": "botName expiresAt messages sharedAt title",
+    "SharedMessage": "citations createdAt role status text",
+    "SharedMessageConnection": "edges nodes pageInfo totalCount",
+    "SharedMessageEdge": "cursor node",
+    "SharedCitation": "documentTitle number page quote",
     "ConflictProblem": "answerInProgress message",
     "NotFoundProblem": "message",
     "QuotaExceededProblem": "message",

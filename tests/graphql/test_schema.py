@@ -33,6 +33,8 @@ TYPES = {
 BOUNDED = {
     "Message.citations",
     "Feedback.citations",
+    "SharedMessage.citations",
+    "Conversation.shares",
     "PassagesFound.passages",
     "Query.search",
     "EvaluatedQuestion.ranking",
@@ -169,6 +171,7 @@ def test_objects_with_an_id_are_nodes() -> None:
     }
     assert without == {
         "DeletedBot",
+        "RevokedShare",
         "DeletedConversation",
         "DeletedCrawl",
         "DeletedEvaluation",

@@ -22,6 +22,7 @@ REFRESH_PREFIX = "kcr_"
 KEY_PREFIX = "kck_"
 INVITATION_PREFIX = "kci_"
 RESET_PREFIX = "kcp_"
+SHARE_PREFIX = "kcs_"
 # All that a token can be which is not one of ours.
 _INVALID = (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, ArithmeticError)
 

@@ -36,7 +36,7 @@ class ConversationExport:
             after = rows[-1].id
 
     async def _conversation(self, row: Conversation, viewer: Viewer) -> AsyncGenerator[bytes, None]:
-        yield b'{"conversation": ' + as_json(_conversation(row)) + b',\n"messages": '
+        yield b'{"conversation": ' + as_json(conversation_fields(row)) + b',\n"messages": '
         async for piece in json_list(self._messages(row, viewer)):
             yield piece
         yield b"}\n"
@@ -53,8 +53,8 @@ class ConversationExport:
             opinions = {each.message_id: each for each in ratings}
             for message in messages:
                 yield {
-                    **_message(message),
-                    "citations": [_citation(each) for each in cited if each.message_id == message.id],
+                    **message_fields(message),
+                    "citations": [citation_fields(each) for each in cited if each.message_id == message.id],
                     "feedback": _feedback(opinions.get(message.id)),
                     "searches": [each.trace for each in searches if each.message_id == message.id],
                 }
@@ -63,7 +63,8 @@ class ConversationExport:
             position = messages[-1].position
 
 
-def _conversation(row: Conversation) -> Mapping[str, Any]:
+def conversation_fields(row: Conversation) -> Mapping[str, Any]:
+    """Return what an export says of a conversation."""
     return {
         "id": row.id,
         "workspaceId": row.workspace_id,
@@ -81,7 +82,8 @@ def _feedback(rating: AnswerRating | None) -> Mapping[str, Any] | None:
     return {"rating": rating.rating, "comment": rating.comment, "ratedAt": rating.updated_at}
 
 
-def _message(message: Message) -> Mapping[str, Any]:
+def message_fields(message: Message) -> Mapping[str, Any]:
+    """Return what an export says of a message."""
     return {
         "id": message.id,
         "parentId": message.parent_id,
@@ -97,7 +99,8 @@ def _message(message: Message) -> Mapping[str, Any]:
     }
 
 
-def _citation(citation: Citation) -> Mapping[str, Any]:
+def citation_fields(citation: Citation) -> Mapping[str, Any]:
+    """Return what an export says of a citation."""
     return {
         "number": citation.number,
         "documentId": citation.document_id,

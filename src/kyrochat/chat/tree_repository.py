@@ -72,6 +72,11 @@ async def branch_page(
     return await page(session, _on_branch(conversation_id, leaf_id), Message.position, request)
 
 
+async def branch(session: AsyncSession, conversation_id: UUID) -> Sequence[Message]:
+    """Return the whole active branch, oldest first."""
+    return (await session.exec(_on_branch(conversation_id, None).order_by(col(Message.position)))).all()
+
+
 async def branch_count(session: AsyncSession, conversation_id: UUID, leaf_id: UUID | None) -> int:
     """Return how many messages `branch_page` leads through."""
     branch = _branch(conversation_id, leaf_id)

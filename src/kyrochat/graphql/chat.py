@@ -21,6 +21,7 @@ from kyrochat.graphql.node import Node
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
 from kyrochat.graphql.passages import Citation, Passage
 from kyrochat.graphql.searches import Retrieval, SearchTrace
+from kyrochat.graphql.shares import Share
 from kyrochat.graphql.translate import translate
 
 if TYPE_CHECKING:
@@ -79,6 +80,11 @@ class Conversation(Node):
         """Page."""
         request = page_request(first, after, last, before, key=int)
         return await _messages(info.context, self.row.id, request, every_branch=every_branch)
+
+    @strawberry.field(description="The links that you have made to it and that work, the newest first; up to 20.")
+    async def shares(self, info: Info) -> list[Share]:
+        """Load."""
+        return [Share.from_row(row) for row in await info.context.shares_of.load(self.row.id)]
 
     @strawberry.field(description="The last message of its active branch; null before the first question.")
     async def active_leaf(self, info: Info) -> Annotated["Message", strawberry.lazy("kyrochat.graphql.chat")] | None:

@@ -30,12 +30,14 @@ from kyrochat.bots.service import BotService
 from kyrochat.chat.conversations import ConversationService
 from kyrochat.chat.feedback import FeedbackService, RatedAnswer
 from kyrochat.chat.service import ChatService
+from kyrochat.chat.sharing import SharingService
 from kyrochat.db.models import (
     ApiKey,
     AuditEntry,
     Bot,
     Citation,
     Conversation,
+    ConversationShare,
     Crawl,
     Document,
     Evaluation,
@@ -86,6 +88,7 @@ class Services:
     feedback: FeedbackService
     question_sets: QuestionSetService
     evaluations: EvaluationService
+    sharing: SharingService
     rates: Rates
     version: str
     answer_model: str
@@ -232,6 +235,23 @@ class Context:
             rated = await self.services.feedback.of_messages(self.viewer, message_ids)
             found = {each.answer.id: each for each in rated}
             return [found.get(message_id) for message_id in message_ids]
+
+        return DataLoader(load_fn=load, cache=False)
+
+    @cached_property
+    def shares(self) -> DataLoader[UUID, ConversationShare | None]:
+        """Links to conversations by id."""
+        return _by_id(lambda ids: self.services.sharing.many(self.viewer, ids))
+
+    @cached_property
+    def shares_of(self) -> DataLoader[UUID, list[ConversationShare]]:
+        """Links by conversation."""
+
+        async def load(conversation_ids: list[UUID]) -> list[list[ConversationShare]]:
+            found: dict[UUID, list[ConversationShare]] = {each: [] for each in conversation_ids}
+            for share in await self.services.sharing.of_conversations(self.viewer, conversation_ids):
+                found[share.conversation_id].append(share)
+            return [found[conversation_id] for conversation_id in conversation_ids]
 
         return DataLoader(load_fn=load, cache=False)
 

@@ -6,8 +6,9 @@ import strawberry
 from strawberry import UNSET
 
 from kyrochat.chat.conversations import History
-from kyrochat.graphql.chat import Conversation
+from kyrochat.graphql.chat import Conversation, ConversationId
 from kyrochat.graphql.context import Info
+from kyrochat.graphql.enums import ExportFormat
 from kyrochat.graphql.ids import optional_row_id, row_id
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
 from kyrochat.graphql.problems import InvalidInputProblem, NotFoundProblem
@@ -20,6 +21,15 @@ Words = Annotated[
         description="Only those whose title or one message has all of these words, or parts of words; up to 8."
     ),
 ]
+
+
+@strawberry.type(description="A conversation as a file.")
+class ConversationExport:
+    """From chat.written_out.WrittenOut."""
+
+    file_name: str = strawberry.field(description="What to call the file.")
+    media_type: str = strawberry.field(description="Its type, such as `text/markdown`.")
+    text: str = strawberry.field(description="What is in it.")
 
 
 @strawberry.input(description="A title for a conversation.")
@@ -70,6 +80,23 @@ class ConversationQuery:
         return connection(
             page, Conversation.from_row, lambda: service.count(viewer, wanted), key=lambda row: row.recency
         )
+
+    @strawberry.field(
+        description="A conversation of yours as a file, or null. One with more than 2,000 messages or 2,000,000 "
+        "characters is refused: `exportAccount` has it."
+    )
+    async def export_conversation(
+        self,
+        info: Info,
+        id: ConversationId,
+        format: Annotated[ExportFormat, strawberry.argument(description="What for: programs, or people.")],
+    ) -> ConversationExport | None:
+        """Write."""
+        conversations = info.context.services.conversations
+        written = await conversations.export(info.context.viewer, row_id("Conversation", id), format)
+        if written is None:
+            return None
+        return ConversationExport(file_name=written.file_name, media_type=written.media_type, text=written.text)
 
 
 @strawberry.type

@@ -9,6 +9,7 @@ from strawberry.types.enum import has_enum_definition
 
 from kyrochat.accounts.audit import AuditAct
 from kyrochat.accounts.user_repository import UserStatus
+from kyrochat.chat.conversations import ExportFormat
 from kyrochat.db.states import (
     ApiKeyScope,
     CrawlPageState,
@@ -40,6 +41,7 @@ __all__ = [
     "DocumentStage",
     "DocumentStatus",
     "EvaluationStatus",
+    "ExportFormat",
     "FinishReason",
     "Language",
     "MessageRole",
@@ -128,6 +130,8 @@ _explained(
         AuditAct.DOCUMENT_REPLACED: "A document was given new content; the file before it is not kept.",
         AuditAct.DOCUMENT_DELETED: "A document was deleted.",
         AuditAct.CONVERSATION_DELETED: "A conversation was deleted.",
+        AuditAct.CONVERSATION_SHARED: "A link was made by which anybody can read a conversation.",
+        AuditAct.SHARE_REVOKED: "A link to a conversation was made worthless.",
     },
 )
 
@@ -294,5 +298,14 @@ _explained(
         EvaluationStatus.RUNNING: "Its questions are being asked.",
         EvaluationStatus.COMPLETED: "All have been asked.",
         EvaluationStatus.FAILED: "It was given up; `failure` says why.",
+    },
+)
+
+_explained(
+    ExportFormat,
+    "What a conversation is written out as.",
+    {
+        ExportFormat.JSON: "Everything, all branches included.",
+        ExportFormat.MARKDOWN: "The active branch, to read; citations are footnotes.",
     },
 )

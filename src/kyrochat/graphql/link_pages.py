@@ -1,4 +1,4 @@
-"""The pages that links in mails and messages lead to: a new password, an invitation.
+"""The pages that links in mails and messages lead to: a new password, an invitation, a shared conversation.
 
 A link's token stands after the #, so it never comes here: not into a log of ours, nor into one of a proxy.
 """
@@ -11,6 +11,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from kyrochat.accounts import invitations, resets
+from kyrochat.chat import sharing
 
 STATIC_DIR = Path(__file__).parent / "static"
 HEADERS = {
@@ -19,7 +20,11 @@ HEADERS = {
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
 # The address of each page, and the folder that it comes from.
-LINK_PAGES = {resets.PAGE: STATIC_DIR / "reset-password", invitations.PAGE: STATIC_DIR / "invitation"}
+LINK_PAGES = {
+    resets.PAGE: STATIC_DIR / "reset-password",
+    invitations.PAGE: STATIC_DIR / "invitation",
+    sharing.PAGE: STATIC_DIR / "shared",
+}
 
 
 def link_page_routes() -> list[BaseRoute]:

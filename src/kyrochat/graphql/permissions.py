@@ -67,6 +67,8 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Query.crawls": Act.READ_DOCUMENTS,
     "Query.conversation": Act.CHAT,
     "Query.conversations": Act.CHAT,
+    "Query.exportConversation": Act.CHAT,
+    "Query.sharedConversation": Who.ANYBODY,
     "Query.search": Act.SEARCH,
     "Query.questionSet": Act.EVALUATE,
     "Query.questionSets": Act.EVALUATE,
@@ -130,6 +132,9 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Mutation.stopAnswer": Act.CHAT,
     "Mutation.selectBranch": Act.CHAT,
     "Mutation.renameConversation": Act.CHAT,
+    # What is shared, anybody sees: a stolen key must not do that.
+    "Mutation.shareConversation": Who.PERSON,
+    "Mutation.revokeShare": Who.PERSON,
     "Mutation.rateAnswer": Act.CHAT,
     "Mutation.withdrawRating": Act.CHAT,
     "Mutation.deleteConversation": Act.CHAT,
@@ -155,6 +160,7 @@ NODES: Mapping[str, Permission] = {
     "Evaluation": Act.EVALUATE,
     "Conversation": Act.CHAT,
     "Message": Act.CHAT,
+    "Share": Who.PERSON,
 }
 
 _ANY = frozenset(ApiKeyScope)
@@ -190,6 +196,7 @@ TYPES: Mapping[str, frozenset[ApiKeyScope]] = {
     "MessageSiblings": Act.CHAT.scopes,
     "MessageChildren": Act.CHAT.scopes,
     "Feedback": Act.CHAT.scopes,
+    "Share": _NONE,
 }
 
 # Fields that take something else than their type does.
@@ -210,6 +217,7 @@ FIELDS: Mapping[str, frozenset[ApiKeyScope]] = {
     "Bot.conversations": Act.CHAT.scopes,
     # How an answer was found is for those who set the bot up.
     "Message.retrieval": Act.SEARCH.scopes,
+    "Conversation.shares": _NONE,
     "Bot.feedback": Act.READ_FEEDBACK.scopes,
     # What a citation's link needs.
     "Document.id": _ANY,

@@ -36,6 +36,8 @@ from kyrochat.graphql.permissions import NODES, KeyGuard, must_reach
 from kyrochat.graphql.problems import EXCEPTION_HANDLERS
 from kyrochat.graphql.question_sets import QuestionSet, QuestionSetMutation, QuestionSetQuery
 from kyrochat.graphql.sessions import SessionMutation
+from kyrochat.graphql.shared import SharedQuery
+from kyrochat.graphql.shares import Share, ShareMutation
 from kyrochat.graphql.socket_credentials import SocketMutation
 from kyrochat.graphql.translate import translate
 from kyrochat.graphql.transport.schema_setup import KyroSchema
@@ -121,6 +123,8 @@ async def _load(context: Context, global_id: str) -> Node | None:
             row = await context.evaluations.load(row_id)
         case "Conversation":
             row = await context.conversations.load(row_id)
+        case "Share":
+            row = await context.shares.load(row_id)
         case "Message":
             row = await context.messages.load(row_id)
         case _:
@@ -128,7 +132,9 @@ async def _load(context: Context, global_id: str) -> Node | None:
     return None if row is None else cast(Node, translate(row, context))
 
 
-@strawberry.type(description="What can be read. All but `serverInfo` and `invitation` needs a sign-in.")
+@strawberry.type(
+    description="What can be read. All but `serverInfo`, `invitation` and `sharedConversation` needs a sign-in."
+)
 class Query(
     NodeQuery,
     AccountQuery,
@@ -147,6 +153,7 @@ class Query(
     QuestionSetQuery,
     EvaluationQuery,
     EvaluationComparisonQuery,
+    SharedQuery,
 ):
     """All queries."""
 
@@ -176,6 +183,7 @@ class Mutation(
     FeedbackMutation,
     QuestionSetMutation,
     EvaluationMutation,
+    ShareMutation,
 ):
     """All mutations."""
 
@@ -206,6 +214,7 @@ def build_schema(*, introspection: bool = True) -> KyroSchema:
             Evaluation,
             Conversation,
             Message,
+            Share,
             Invitation,
         ],
         exception_handlers=EXCEPTION_HANDLERS,

@@ -48,6 +48,8 @@ UPLOADS_PER_USER = Limit("uploads-user", 120, MINUTE_S)
 EVALUATIONS_PER_USER = Limit("evaluations-user", 60, HOUR_S)
 # An archive may be gigabytes, and takes two: one for its link, one for fetching it.
 EXPORTS_PER_USER = Limit("exports-user", 20, HOUR_S)
+# A link is opened by a click. Tokens have 256 random bits: this is not about guessing, but about copying.
+SHARED_PER_ADDRESS = Limit("shared-address", 120, MINUTE_S)
 # Each tab has one and opens it anew after a break; a client that opens more than one every two seconds is broken.
 SOCKETS_PER_USER = Limit("sockets-user", 30, MINUTE_S)
 # Twenty of the most expensive operations, or five ordinary pages a second.
@@ -69,6 +71,7 @@ LIMITS = (
     UPLOADS_PER_USER,
     EVALUATIONS_PER_USER,
     EXPORTS_PER_USER,
+    SHARED_PER_ADDRESS,
     SOCKETS_PER_USER,
     POINTS_PER_USER,
     POINTS_PER_KEY,
