@@ -4,22 +4,19 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from kyrochat.errors import ProviderFault, ProviderUnavailable
-from kyrochat.retrieval.gemini_connection import GeminiConnection, closing_responses
+from kyrochat.retrieval.gemini_connection import GeminiConnection
 from kyrochat.retrieval.gemini_embedding import GeminiEmbedder
 from kyrochat.retrieval.gemini_endings import Ending
 from kyrochat.retrieval.gemini_errors import failure_of, too_slow
 from kyrochat.retrieval.gemini_requests import contents_of, thinking_of, tools_of
+from kyrochat.retrieval.gemini_stream import request_body, stream_chunks
 from kyrochat.retrieval.prompting import system_instruction
 from kyrochat.retrieval.pumped import Put, pumped
 from kyrochat.retrieval.retries import Retries
 from kyrochat.retrieval.timeouts import Timeouts
 from kyrochat.retrieval.types import Finished, ModelEvent, Prompt, TextPiece
-
-if TYPE_CHECKING:
-    from google.genai import types
 
 ANSWER_TIMEOUT_S = 300.0
 
@@ -113,28 +110,22 @@ class GeminiModel:
         ending = Ending(model)
 
         async def attempt() -> Finished:
-            client = await self.connection.client()
-            async with closing_responses():
-                chunks = await client.aio.models.generate_content_stream(
-                    model=model, contents=[*contents_of(prompt)], config=self._config(prompt)
-                )
-                async for chunk in chunks:
-                    if text := ending.observe(chunk):
+            transport, url = await self.connection.streaming(model)
+            chunks = stream_chunks(transport, url, self.connection.api_key, self._body(prompt))
+            async with aclosing(chunks):
+                async for arrived in chunks:
+                    if text := "".join([ending.observe(chunk) for chunk in arrived]):
                         put(TextPiece(text))
             return ending.finished()
 
         return await self.retries.run(attempt, failure_of, untouched=lambda: not ending.has_text)
 
-    def _config(self, prompt: Prompt) -> "types.GenerateContentConfig":
-        from google.genai import types
-
-        return types.GenerateContentConfig(
-            system_instruction=system_instruction(prompt),
+    def _body(self, prompt: Prompt) -> bytes:
+        return request_body(
+            contents_of(prompt),
+            system_instruction(prompt),
+            tools_of(prompt),
             temperature=prompt.temperature,
-            max_output_tokens=self.answer_tokens,
-            thinking_config=thinking_of(self.thinking),
-            tools=tools_of(prompt),
-            # Both are on by default, and would send further, billed requests of their own accord.
-            automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
-            automatic_continuation=False,
+            maxOutputTokens=self.answer_tokens,
+            thinkingConfig=thinking_of(self.thinking),
         )

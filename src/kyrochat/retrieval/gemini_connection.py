@@ -28,7 +28,7 @@ class GeminiConnection:
     """The SDK's client, made on first use: importing it takes a second of CPU and 60 MB."""
 
     def __init__(self, api_key: str, base_url: str | None, api_version: str, timeouts: Timeouts) -> None:
-        self._api_key = api_key
+        self.api_key = api_key
         self._base_url = base_url or DEFAULT_BASE_URL
         self._api_version = api_version
         self._timeouts = timeouts
@@ -48,6 +48,17 @@ class GeminiConnection:
             # In a thread, so that answers in flight keep flowing; as a task, so that whoever stops waiting stops alone.
             self._opening = asyncio.create_task(asyncio.to_thread(self._open))
         return await asyncio.shield(self._opening)
+
+    async def streaming(self, model: str) -> tuple[httpx2.AsyncClient, str]:
+        """Return the transport, and where a model's answers are streamed from.
+
+        Raises:
+            ProviderUnavailable: the connection was closed.
+        """
+        await self.client()
+        assert self._transport is not None
+        path = model if "/" in model else f"models/{model}"
+        return self._transport, f"{self._base_url.rstrip('/')}/{self._api_version}/{path}:streamGenerateContent"
 
     async def close(self) -> None:
         """Close all connections; requests in flight end with ProviderUnavailable."""
@@ -75,7 +86,7 @@ class GeminiConnection:
         # Whatever is left out here the SDK reads from the environment, which is the settings' business.
         return genai.Client(
             enterprise=False,
-            api_key=self._api_key,
+            api_key=self.api_key,
             http_options=types.HttpOptions(
                 base_url=self._base_url, api_version=self._api_version, httpx_async_client=self._transport
             ),

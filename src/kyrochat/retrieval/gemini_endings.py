@@ -1,7 +1,8 @@
 """How an answer of Gemini ended, which the SDK leaves to its caller to find out."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kyrochat.errors import ProviderFault, ProviderUnavailable
 from kyrochat.retrieval.types import Finished, ToolCall, Usage
@@ -31,28 +32,28 @@ class Ending:
     block_reason: str | None = None
     usage: Usage = field(default=Usage(0, 0))
     # All that the model said, its signed thoughts among it: where calls are answered, it wants this back unchanged.
-    parts: "list[types.Part]" = field(default_factory=list)
+    parts: list[Mapping[str, Any]] = field(default_factory=list)
 
-    def observe(self, chunk: "types.GenerateContentResponse") -> str:
+    def observe(self, chunk: Mapping[str, Any]) -> str:
         """Take note of a chunk, and return its text without the model's thoughts; often there is none."""
-        if chunk.prompt_feedback and chunk.prompt_feedback.block_reason:
-            self.block_reason = chunk.prompt_feedback.block_reason.value
-        if counted := chunk.usage_metadata:
+        if (feedback := chunk.get("promptFeedback")) and feedback.get("blockReason"):
+            self.block_reason = feedback["blockReason"]
+        if counted := chunk.get("usageMetadata"):
             # A running total. Thoughts are billed as output, and counted beside it.
             self.usage = Usage(
-                prompt_tokens=counted.prompt_token_count or 0,
-                completion_tokens=(counted.candidates_token_count or 0) + (counted.thoughts_token_count or 0),
+                prompt_tokens=counted.get("promptTokenCount") or 0,
+                completion_tokens=(counted.get("candidatesTokenCount") or 0) + (counted.get("thoughtsTokenCount") or 0),
             )
-        if chunk.model_version:
-            self.model = chunk.model_version
-        if not chunk.candidates:
+        if version := chunk.get("modelVersion"):
+            self.model = version
+        if not (candidates := chunk.get("candidates")):
             return ""
-        candidate = chunk.candidates[0]
-        if candidate.finish_reason:
-            self.finish_reason = candidate.finish_reason.value
-        parts = (candidate.content and candidate.content.parts) or []
+        candidate = candidates[0]
+        if reason := candidate.get("finishReason"):
+            self.finish_reason = reason
+        parts = (candidate.get("content") or {}).get("parts") or ()
         self.parts += parts
-        text = "".join(part.text for part in parts if part.text and not part.thought)
+        text = "".join([part["text"] for part in parts if part.get("text") and not part.get("thought")])
         self.has_text = self.has_text or bool(text)
         return text
 
@@ -80,7 +81,8 @@ class Ending:
             )
         if self.finish_reason not in (None, "STOP", "MAX_TOKENS"):
             raise ProviderUnavailable("Gemini did not finish the answer. Try again.", fault=ProviderFault.BROKEN_OFF)
-        calls = self._calls()
+        raw = self._raw()
+        calls = _calls(raw)
         if not self.has_text and not calls:
             # Thinking alone may use up all tokens.
             hint = " All tokens went into thinking: raise KYROCHAT_ANSWER_TOKENS, or lower KYROCHAT_GEMINI_THINKING."
@@ -93,14 +95,21 @@ class Ending:
             cut_short=self.finish_reason == "MAX_TOKENS",
             details={"model_version": self.model},
             calls=calls,
-            raw=self.parts if calls else None,
+            raw=raw if calls else None,
         )
 
-    def _calls(self) -> tuple[ToolCall, ...]:
-        if self.finish_reason != "STOP":
-            return ()
-        wanted = [part.function_call for part in self.parts if part.function_call]
-        return tuple(
-            ToolCall(call.id or f"call-{number}", call.name or "", call.args or {})
-            for number, call in enumerate(wanted, start=1)
-        )
+    def _raw(self) -> "list[types.Part]":
+        """Return the model's parts in the SDK's types, where there are calls among them."""
+        if self.finish_reason != "STOP" or not any("functionCall" in part for part in self.parts):
+            return []
+        from google.genai import types
+
+        return [types.Part.model_validate(part) for part in self.parts]
+
+
+def _calls(parts: "Sequence[types.Part]") -> tuple[ToolCall, ...]:
+    wanted = [part.function_call for part in parts if part.function_call]
+    return tuple(
+        ToolCall(call.id or f"call-{number}", call.name or "", call.args or {})
+        for number, call in enumerate(wanted, start=1)
+    )
