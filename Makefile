@@ -26,7 +26,7 @@ serve: $(STAMP)  ## Start KyroChat on http://127.0.0.1:8000 (options: make serve
 test: $(STAMP)  ## Run the tests (they bring their own PostgreSQL)
 	$(BIN)/python -m pytest
 
-soak: $(STAMP)  ## Run the tests that take minutes (SOAK_KILLS=200 for the long one)
+soak: $(STAMP)  ## Run the tests that take minutes (SOAK_KILLS=200 SOAK_ANSWERS=1000 for the long ones)
 	$(BIN)/python -m pytest -m slow
 
 browser: $(STAMP)  ## Run the tests in a real browser (needs chromium on the machine)

@@ -201,6 +201,9 @@ class Settings(BaseSettings):
     answers_waiting: int = Field(
         default=1_000, ge=0, le=100_000, description="How many answers may wait in line; then questions are refused."
     )
+    answer_lease_s: float = Field(
+        default=30.0, ge=1, le=3600, description="After how many seconds the answers of a dead process are interrupted."
+    )
     workers: int = Field(default=2, ge=0, le=64, description="Ingestion tasks in the server process.")
     generated_titles: Switch = Field(
         default=Switch.ON, description="off: no model is asked for titles; they stay the starts of first questions."

@@ -9,7 +9,7 @@ async with running_fake_gemini() as fake:
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, assert_never
@@ -53,6 +53,8 @@ class FakeGemini:
     open_streams: int = 0
     answers: deque[tuple[steps.Step, ...]] = field(default_factory=deque)
     embeddings: deque[tuple[steps.Step, ...]] = field(default_factory=deque)
+    # What is answered to a request without a script of its own.
+    answer_to: Callable[[dict[str, Any]], tuple[steps.Step, ...]] = lambda _: DEFAULT_ANSWER
 
     def script(self, *answer: steps.Step) -> None:
         """Answer the next request that has no script yet like this; without any step, with an empty stream."""
@@ -84,7 +86,7 @@ class FakeGemini:
         if method == "streamGenerateContent" and request.query_params.get("alt") == "sse":
             check_answer_request(body)
             self.requests.append(recorded)
-            script = self.answers.popleft() if self.answers else DEFAULT_ANSWER
+            script = self.answers.popleft() if self.answers else self.answer_to(body)
             return ScriptedResponse(self, recorded, script, "text/event-stream")
         if method == "batchEmbedContents":
             texts, dimensions = check_embedding_request(model, body)
@@ -146,6 +148,8 @@ class ScriptedResponse(Response):
                     return
                 case steps.Wait(event):
                     await event.wait()
+                case steps.After(seconds):
+                    await asyncio.sleep(seconds)
                 case steps.Hang():
                     await asyncio.Event().wait()
                 case steps.Cut():

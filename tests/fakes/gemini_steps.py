@@ -129,6 +129,13 @@ class Wait:
 
 
 @dataclass(frozen=True)
+class After:
+    """Nothing for so many seconds, as a real model is silent between its tokens."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Hang:
     """Nothing ever again."""
 
@@ -145,6 +152,6 @@ class Vectors:
     vectors: list[list[float]] = field(default_factory=list)
 
 
-Step = Raw | Text | Call | Finish | BlockedPrompt | InBandError | HttpError | Wait | Hang | Cut | Vectors
+Step = Raw | Text | Call | Finish | BlockedPrompt | InBandError | HttpError | Wait | After | Hang | Cut | Vectors
 
 KEY_INVALID = HttpError(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.", "API_KEY_INVALID")

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from kyrochat.chat import repository
-from kyrochat.chat.ending import BROKEN, Ending
+from kyrochat.chat.ending import BROKEN, BUSY, Ending
 from kyrochat.chat.events import AnswerEvent, PassagesFound
 from kyrochat.chat.log import AnswerLog, AnswerTaken, OpenAnswer, Unstorable
 from kyrochat.chat.output import Output
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot
+from kyrochat.db.outage import is_outage
 from kyrochat.db.states import FinishReason, MessageRole, MessageStatus
 from kyrochat.errors import ProviderFault, ProviderUnavailable
 from kyrochat.retrieval.budgets import Budget
@@ -63,9 +64,8 @@ class Answerer:
                 raise
             except Unstorable:
                 ending = BROKEN  # logged where it was found
-            except Exception:
-                log.exception("An answer failed", extra={"message_id": str(answer.message_id)})
-                ending = BROKEN
+            except Exception as error:
+                ending = self._failed(answer, error)
             await self.log.finish(answer, ending)
         except AnswerTaken:
             return  # stopped, or swept after a pause: its end is stored already
@@ -132,6 +132,14 @@ class Answerer:
     def _append(self, answer: OpenAnswer, events: Iterable[AnswerEvent]) -> None:
         for event in events:
             self.log.append(answer, event)
+
+    def _failed(self, answer: OpenAnswer, error: Exception) -> Ending:
+        where = {"message_id": str(answer.message_id)}
+        if is_outage(error):
+            log.warning("An answer failed: no database (%s)", type(error).__name__, extra=where)
+            return BUSY
+        log.error("An answer failed", exc_info=error, extra=where)
+        return BROKEN
 
     async def _history(self, bot: Bot, question_id: UUID) -> tuple[Turn, ...]:
         """Return the turns before the question, oldest first: one more than are used, if there are more."""

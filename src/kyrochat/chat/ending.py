@@ -43,6 +43,9 @@ class Ending:
 BROKEN = Ending(MessageStatus.FAILED, reason="Something went wrong on the server.", retryable=True)
 """The end of an answer that a bug broke; the log says more."""
 
+BUSY = Ending(MessageStatus.FAILED, reason="The server is busy. Try again in a few seconds.", retryable=True)
+"""The end of an answer whose question could not be looked into, since the database did not answer."""
+
 
 async def end_answer(
     session: AsyncSession,
