@@ -3,12 +3,9 @@
 import json
 from collections.abc import Mapping
 
-import orjson
 from starlette.responses import Response
 
 JSON_MEDIA_TYPE = "application/json"
-# Nothing but JSON: what a scalar of ours forgot to serialise shall be found, and not guessed.
-STRICT = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
 class RequestRefused(Exception):
@@ -48,18 +45,16 @@ class BodyRefused(RequestRefused):
 
 
 def encode_json(value: object) -> str:
-    """Return `value` as one line of JSON that always survives encoding to UTF-8.
-
-    Raises:
-        TypeError: it holds something that is no JSON.
-        ValueError: it refers to itself.
-    """
+    """Return `value` as one line of JSON that always survives encoding to UTF-8."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if text.isascii():
+        return text
     try:
-        return orjson.dumps(value, option=STRICT).decode()
-    except TypeError:
-        # Half of a surrogate pair, from a provider that cut an emoji in two, or a number beyond 64 bits: as escapes and
-        # digits they are valid JSON all the same. What is no JSON at all fails here, too.
+        text.encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair, from a provider that cut an emoji in two: escaped, it stays valid JSON.
         return json.dumps(value, separators=(",", ":"))
+    return text
 
 
 def json_response(
