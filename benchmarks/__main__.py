@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from benchmarks import access, guard, ingestion, jobs, retrieval, sign_in, streaming
+from benchmarks import access, face, guard, ingestion, jobs, retrieval, sign_in, streaming
 
 if __name__ == "__main__":
     guard.main()
@@ -11,6 +11,7 @@ if __name__ == "__main__":
     asyncio.run(ingestion.main())
     asyncio.run(sign_in.main())
     asyncio.run(access.main())
+    asyncio.run(face.main())
     asyncio.run(streaming.main())
     if sys.argv[1:]:
         retrieval.main(sys.argv[1:])

@@ -8,6 +8,7 @@ import click
 from kyrochat.command import data_dir_option, read_settings, run_command
 from kyrochat.document_commands import documents
 from kyrochat.evaluation_commands import evaluate
+from kyrochat.index_commands import index
 from kyrochat.user_commands import users
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def reconcile(repair: bool, data_dir: Path | None) -> None:
 
 
 main.add_command(users)
+main.add_command(index)
 main.add_command(evaluate)
 main.add_command(documents)
 

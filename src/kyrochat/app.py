@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
-from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
-from strawberry.http.websocket_origin import is_same_origin
 
 from kyrochat.accounts.export import ExportService
 from kyrochat.accounts.opening import open_accounts
 from kyrochat.accounts.presence import Presences
-from kyrochat.accounts.viewer import Client, Page, Viewer
+from kyrochat.accounts.viewer import Client, Viewer
 from kyrochat.bots.service import BotService
 from kyrochat.chat.answer import Answerer
 from kyrochat.chat.compaction import LogCompaction
@@ -32,7 +30,7 @@ from kyrochat.chat.service import ChatService
 from kyrochat.chat.sharing import SharingService
 from kyrochat.chat.title_writer import TitleWriter
 from kyrochat.chat.transcripts import Transcripts
-from kyrochat.db.access import DatabaseAccess, refuse_to_bypass
+from kyrochat.db.access import DatabaseAccess, check_connection, refuse_to_bypass
 from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
 from kyrochat.documents.export import DocumentExport
@@ -46,6 +44,7 @@ from kyrochat.errors import KyroError
 from kyrochat.evaluation.export import EvaluationExport
 from kyrochat.evaluation.question_sets import QuestionSetService
 from kyrochat.evaluation.service import EvaluationService
+from kyrochat.graphql.browsers import page_of
 from kyrochat.graphql.context import Context, Services
 from kyrochat.graphql.export_route import export_route
 from kyrochat.graphql.ids import global_id, row_id
@@ -65,7 +64,8 @@ from kyrochat.rates.service import network, open_rates
 from kyrochat.retrieval.offline import ExtractiveModel
 from kyrochat.retrieval.providers import Providers, open_providers
 from kyrochat.retrieval.retriever import Retriever
-from kyrochat.retrieval.vector_check import VectorCheck
+from kyrochat.retrieval.vector_indexing import VectorIndexing
+from kyrochat.retrieval.vector_status import tell_of_other_schemes
 from kyrochat.settings import Settings, Switch, TrustedDocumentsRule
 from kyrochat.signing.agreement import agree_on_key
 from kyrochat.signing.key_files import secret_keys
@@ -91,6 +91,7 @@ class Runtime:
     trusted: TrustedDocuments
     retriever: Retriever
     transcripts: Transcripts
+    indexing: VectorIndexing
 
 
 @asynccontextmanager
@@ -173,10 +174,11 @@ async def running(
             database,
             changes,
             store,
-            Reconciler(database, store, VectorCheck(database, provided.dense.stores(database), dense)),
+            Reconciler(database, store, provided.dense.check(database)),
             TrustedDocuments(database),
             retriever,
             Transcripts(database),
+            VectorIndexing(access.urls.owner, database),
         )
 
 
@@ -206,7 +208,7 @@ class KyroApp:
             graphiql=settings.serves_graphiql,
             schema=settings.allows_introspection,
             is_draining=lambda: self._is_draining,
-            checks={"database": self._check_database},
+            checks={"database": lambda: check_connection(self.runtime.database)},
         )
         app = Starlette(
             routes=[
@@ -241,13 +243,14 @@ class KyroApp:
     async def _lifespan(self, app: Starlette) -> AsyncGenerator[None, None]:
         del app
         async with running(self._settings, self._access, provided=self._provided) as self._runtime:
+            await tell_of_other_schemes(self._runtime.database, self._runtime.retriever.dense)
             yield
             await self._mcp.close()
 
     async def _viewer(self, request: Request) -> Viewer:
         """Return who sent a request that has credentials."""
         principals = self.runtime.services.principals
-        return await principals.load(authorization(request, {}) or "", self._client(request), _page(request))
+        return await principals.load(authorization(request, {}) or "", self._client(request), page_of(request))
 
     def _openai_services(self) -> OpenAIServices:
         runtime, services = self.runtime, self.runtime.services
@@ -265,7 +268,7 @@ class KyroApp:
         if header is None:
             return Context(services, client=client, renew=renew)
         try:
-            viewer = await services.principals.load(header, client, _page(connection))
+            viewer = await services.principals.load(header, client, page_of(connection))
             return Context(services, viewer, client=client, renew=renew)
         except KyroError as error:
             # Kept until somebody asks for the viewer: signing in works with an old token at hand.
@@ -278,7 +281,7 @@ class KyroApp:
         viewer: Viewer | None = None
         try:
             if header is not None:
-                viewer = await services.principals.load(header, client, _page(connection))
+                viewer = await services.principals.load(header, client, page_of(connection))
         finally:
             if isinstance(connection, WebSocket):
                 who = viewer.counted_as if viewer else network(client.address)
@@ -296,13 +299,3 @@ class KyroApp:
     def _client(self, connection: HTTPConnection) -> Client:
         user_agent = connection.headers.get("user-agent", "")[:MAX_USER_AGENT_CHARS]
         return Client(self.view.address_of(connection), user_agent)
-
-    async def _check_database(self) -> None:
-        async with self.runtime.database.begin() as session:
-            await (await session.connection()).execute(text("SELECT 1"))
-
-
-def _page(connection: HTTPConnection) -> Page | None:
-    """Return the page that a browser is on; clients that are no browsers say nothing of any."""
-    origin = connection.headers.get("origin")
-    return None if origin is None else Page(origin, is_same_origin(origin, connection.headers.get("host")))

@@ -13,10 +13,11 @@ from kyrochat.settings import Settings, Switch
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncGenerator[Runtime, None]:
-    """Run everything but the web server meanwhile."""
+async def opened(settings: Settings, *, workers: int | None = None) -> AsyncGenerator[Runtime, None]:
+    """Run everything but the web server meanwhile, with so many workers."""
     # Documents must be ingested here: there may be no other worker. And whoever sits at the terminal is no stranger.
-    settings = settings.model_copy(update={"workers": settings.workers or 1, "rate_limits": Switch.OFF})
+    workers = (settings.workers or 1) if workers is None else workers
+    settings = settings.model_copy(update={"workers": workers, "rate_limits": Switch.OFF})
     async with database_access(settings) as access, running(settings, access) as runtime:
         yield runtime
 

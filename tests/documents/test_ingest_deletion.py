@@ -136,6 +136,9 @@ class SlowIndex:
     async def delete_document(self, workspace_id: UUID, document_id: UUID, *, keep_version: int | None = None) -> int:
         return len(self.held.pop(document_id, set()))
 
+    async def settle(self, target: VectorSet) -> bool:
+        return True
+
     async def delete_set(self, target: VectorSet) -> int:
         return await self.delete_workspace(target.workspace_id)
 

@@ -48,6 +48,9 @@ class Shelf:
     async def delete_document(self, workspace_id: UUID, document_id: UUID, *, keep_version: int | None = None) -> int:
         return 0
 
+    async def settle(self, target: VectorSet) -> bool:
+        return True
+
     async def delete_set(self, target: VectorSet) -> int:
         return 0
 

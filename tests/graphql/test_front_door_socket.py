@@ -221,7 +221,7 @@ async def test_a_socket_holds_twenty_operations_and_the_next_is_refused_alone(to
 
         assert (refused["type"], refused["id"]) == ("error", "20")
         assert refused["payload"][0]["extensions"] == {"code": "RATE_LIMITED"}
-        assert toy.bell.open_streams == 20
+        await until(lambda: toy.bell.open_streams == 20)
         await client.send({"type": "complete", "id": "0"})
         assert len(await client.run("20", "{ hello }")) == 2
 

@@ -96,6 +96,12 @@ async def _keep_alive(server: EmbeddedPostgres) -> None:
             log.info("The embedded PostgreSQL runs again")
 
 
+async def check_connection(database: Database) -> None:
+    """Ask the database for something that it always has; raises what goes wrong."""
+    async with database.begin() as session:
+        await (await session.connection()).execute(text("SELECT 1"))
+
+
 async def refuse_to_bypass(database: Database) -> None:
     """Check that row-level security holds for the pool's role.
 

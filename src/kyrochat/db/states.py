@@ -61,6 +61,11 @@ class VectorStore(StrEnum):
     PGVECTOR = "PGVECTOR"
     PINECONE = "PINECONE"
 
+    @property
+    def label(self) -> str:
+        """Its name, for people."""
+        return "PostgreSQL" if self is VectorStore.PGVECTOR else "Pinecone"
+
 
 class VectorSetState(StrEnum):
     """Where a set of vectors stands: searched, about to be, or waiting to be removed."""

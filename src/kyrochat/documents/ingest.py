@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from kyrochat.bots import repository as bots
 from kyrochat.db.changes import Changes, document_topic, ingestion_topic
 from kyrochat.db.engine import Database
-from kyrochat.db.models import Chunk, Document, DocumentVersion
+from kyrochat.db.models import Chunk, Document
 from kyrochat.db.states import DocumentSource, DocumentStage, DocumentStatus
 from kyrochat.db.tenancy import Reach
 from kyrochat.documents import repository
@@ -21,6 +21,7 @@ from kyrochat.documents.extraction import Extracted, Extractor
 from kyrochat.documents.indexing import tend
 from kyrochat.documents.kinds import SWEEP_VERSIONS, queue_job
 from kyrochat.documents.reading import MAX_TITLE_CHARS
+from kyrochat.documents.resuming import keep_what_fits
 from kyrochat.documents.retitling import queue_retitling
 from kyrochat.documents.storage import FileStore
 from kyrochat.documents.vector_index_job import queue_indexing
@@ -107,9 +108,6 @@ class Ingestion:
             bot = await bots.get(session, document.bot_id, reach=Reach.of(job.workspace_id))
             if bot is None:
                 raise Gone
-            # What an attempt before this one left behind.
-            await repository.delete_chunks(session, document.id, only=document.version)
-            await repository.delete_versions(session, document.id, only=document.version)
         extracted = await self._extract(job, document)
         if document.titled_by_content:
             document.title = (extracted.title or document.title)[:MAX_TITLE_CHARS]
@@ -118,24 +116,32 @@ class Ingestion:
             stored = await self._step(session, job, DocumentStage.INDEXING, CHUNKED)
             if document.titled_by_content:
                 stored.title = document.title
-            session.add(
-                DocumentVersion(
-                    document_id=document.id,
-                    version=document.version,
-                    workspace_id=document.workspace_id,
-                    text=extracted.text,
-                )
-            )
-        encoding = Encoding.from_number(bot.encoding)
+            # Nobody encodes the bot anew meanwhile: what is kept is what this attempt would write.
+            encoding = await encodings.live(session, document.bot_id, pinned=True)
+            kept = await keep_what_fits(session, document, extracted.text, chunks, encoding)
         for start in range(0, len(chunks), BATCH_CHUNKS):
             batch = chunks[start : start + BATCH_CHUNKS]
             done = CHUNKED + (1 - CHUNKED) * min(0.99, (start + len(batch)) / len(chunks))
-            encoding = await self._add(job, document, batch, done, encoding)
+            new = [chunk for chunk in batch if chunk.ordinal >= kept]
+            encoding = await self._add(job, document, new, done, encoding)
             if self.dense is not None:
                 await self.dense.store_chunks(bot.workspace_id, bot.id, [_text(document, chunk) for chunk in batch])
         await tend(self.database, self.changes, bot, self.encoders, added=len(chunks))
+        if self.dense is not None:
+            await self.dense.settle(bot.workspace_id, bot.id)
+        while not await self._go_live_if_complete(job, document, len(chunks)):
+            assert self.dense is not None
+            await self.dense.complete(bot.workspace_id, bot.id, document.id, document.version)
+
+    async def _go_live_if_complete(self, job: ClaimedJob, document: Document, chunk_count: int) -> bool:
+        """Make the version live, unless a set of vectors that the bot got meanwhile lacks those of its chunks."""
         async with self.database.begin([job.workspace_id]) as session:
-            await self._go_live(session, job, len(chunks))
+            if self.dense is not None:
+                bot_id, document_id, version = document.bot_id, document.id, document.version
+                if not await self.dense.is_complete(session, bot_id, document_id, version):
+                    return False
+            await self._go_live(session, job, chunk_count)
+        return True
 
     async def _add(
         self, job: ClaimedJob, document: Document, batch: Sequence[Chunk], progress: float, encoding: Encoding

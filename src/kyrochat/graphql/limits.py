@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import GraphQLError, OperationType
+from graphql import DocumentNode, GraphQLError, OperationType
 from strawberry.extensions import SchemaExtension
+from strawberry.schema.base import BaseSchema
 
 from kyrochat.graphql.context import Context
 from kyrochat.graphql.cost import Cost, measure
-from kyrochat.graphql.list_sizes import SATURATED
+from kyrochat.graphql.list_sizes import SATURATED, shape_of
+from kyrochat.graphql.transport.schema_setup import KyroSchema
 from kyrochat.graphql.transport.turns import current_turn
 
 QUERY_TOO_EXPENSIVE = "QUERY_TOO_EXPENSIVE"
@@ -115,13 +117,23 @@ class CostGuard(SchemaExtension):
         """Measure and charge before anybody validates."""
         context = self.execution_context
         if context.graphql_document is not None:
-            schema = context.schema._schema
-            self._cost = measure(context.graphql_document, schema, context.operation_name, context.variables)
-            breach = find_breach(self._cost, self._limits)
+            self._cost, breach = self._measured(context.schema, context.graphql_document)
             await self._charge(REFUSED_POINTS if breach else max(1, self._cost.points))
             if breach:
                 raise breach.as_error()
         yield
+
+    def _measured(self, schema: BaseSchema, document: DocumentNode) -> "tuple[Cost, Breach | None]":
+        context = self.execution_context
+        name, variables = context._provided_operation_name, context.variables or {}
+
+        def find_out() -> "tuple[Cost, Breach | None]":
+            cost = measure(document, schema._schema, context.operation_name, variables)  # type: ignore[attr-defined]
+            return cost, find_breach(cost, self._limits)
+
+        if not isinstance(schema, KyroSchema):
+            return find_out()
+        return schema.documents.noted(context.query, ("cost", self._limits, name, shape_of(variables)), find_out)
 
     async def on_execute(self) -> AsyncIterator[None]:
         """Wait for the turn, where operations take turns: on a socket."""

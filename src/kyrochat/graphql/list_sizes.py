@@ -1,6 +1,6 @@
 """How long the list of a field may be, told from its arguments before anything runs."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 from graphql import (
     FieldNode,
@@ -60,6 +60,23 @@ def longest_list(variables: Variables) -> int:
         elif isinstance(value, dict):
             remaining.extend(value.values())
     return longest
+
+
+def shape_of(variables: Variables) -> Hashable:
+    """Return all of the variables that a cost depends on: numbers, the lengths of lists, and what is not there."""
+    return tuple((name, _shape(value)) for name, value in variables.items())
+
+
+def _shape(value: object) -> Hashable:
+    match value:
+        case bool() | str():
+            return True
+        case int() | float() | None:
+            return value
+        case list():
+            return len(value), longest_list({"": value})
+        case _:
+            return "", longest_list({"": value})
 
 
 def _value(literal: ValueNode | None, argument: GraphQLArgument, values: Variables) -> object:

@@ -24,11 +24,13 @@ from graphql import (
     get_named_type,
 )
 from strawberry.extensions import SchemaExtension
+from strawberry.types.execution import ExecutionContext
 
 from kyrochat.accounts.permissions import Act
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.states import ApiKeyScope
 from kyrochat.graphql.context import Context
+from kyrochat.graphql.transport.schema_setup import KyroSchema
 
 
 class Who(Enum):
@@ -312,7 +314,19 @@ class KeyGuard(SchemaExtension):
         if isinstance(context, Context) and context.signed_in is not None and execution.graphql_document is not None:
             key = context.signed_in.key
             if key is not None:
-                refusal = find_refusal(execution.graphql_document, execution.schema._schema, key.scopes)
+                refusal = _refusal(execution, key.scopes)
                 if refusal is not None:
                     raise refusal.as_error()
         yield
+
+
+def _refusal(execution: ExecutionContext, scopes: frozenset[ApiKeyScope]) -> Refusal | None:
+    document, schema = execution.graphql_document, execution.schema
+    assert document is not None
+
+    def find_out() -> Refusal | None:
+        return find_refusal(document, schema._schema, scopes)
+
+    if not isinstance(schema, KyroSchema):
+        return find_out()
+    return schema.documents.noted(execution.query, ("refusal", scopes), find_out)

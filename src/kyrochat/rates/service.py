@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TypeVar
 
@@ -104,6 +105,7 @@ async def open_rates(settings: Settings, key: bytes) -> AsyncGenerator[Rates, No
         yield Rates(key, shared=shared, is_on=is_on)
 
 
+@lru_cache(maxsize=1_024)
 def network(address: str) -> str:
     """Return what counts as one client: an IPv4 address as it is, of an IPv6 address the /64 that a customer gets."""
     try:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from kyrochat.db.engine import Database
 from kyrochat.db.models import VectorSet
 from kyrochat.db.states import VectorSetState, VectorStore
@@ -17,6 +19,7 @@ from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval import vector_repository as rows
 from kyrochat.retrieval.embedders import Embedders
 from kyrochat.retrieval.ports import Embedder, Vector
+from kyrochat.retrieval.postgres_vectors import copied
 from kyrochat.retrieval.vector_repository import ChunkText
 from kyrochat.retrieval.vector_stores import VectorStores, dimensions_of
 
@@ -73,7 +76,7 @@ class DenseRetrieval:
         if embedder is None:
             reason = f"The bot's vectors are of {target.scheme}, which is not set up here. Run: kyrochat index rebuild"
         elif self.stores.of(target.store, target.dimensions) is None:
-            reason = f"The bot's vectors are in {target.store.title()}, which is not set up here."
+            reason = f"The bot's vectors are in {target.store.label}, which is not set up here."
         if embedder is None or reason:
             self._tell(reason)
             raise NoVectors(reason)
@@ -126,8 +129,49 @@ class DenseRetrieval:
             for start in range(0, len(chunks), EMBEDDED_AT_ONCE):
                 await self.fill(target, chunks[start : start + EMBEDDED_AT_ONCE])
 
+    async def settle(self, workspace_id: UUID, bot_id: UUID) -> None:
+        """Wait until searches find what was stored for the bot; a store that takes long, or is down, is not waited for.
+
+        Words find it meanwhile.
+        """
+        for target in await self.written(workspace_id, bot_id):
+            index = self.stores.of(target.store, target.dimensions or 0)
+            try:
+                if index is not None and not await index.settle(target):
+                    log.info("%s does not show new vectors yet; they are found a little later", target.store.label)
+            except ProviderUnavailable:
+                log.info("%s does not say whether it shows new vectors", target.store.label)
+
+    async def is_complete(self, session: AsyncSession, bot_id: UUID, document_id: UUID, version: int) -> bool:
+        """Say whether all chunks of a version have their vectors in the bot's sets, as far as this process can help.
+
+        No set of the bot changes its state until the transaction ends: what is complete for one that is searched
+        afterwards is complete for it when the version goes live.
+        """
+        for target in await rows.sets_of_bot(session, bot_id, keep=True):
+            is_ours = target.state in rows.WRITTEN and self.can_write(target)
+            if is_ours and await rows.without_vector(session, target.id or 0, document_id, version):
+                return False
+        return True
+
+    async def complete(self, workspace_id: UUID, bot_id: UUID, document_id: UUID, version: int) -> None:
+        """Make the vectors that chunks of a version lack in the bot's sets.
+
+        Raises:
+            ProviderUnavailable: not all of them are stored.
+        """
+        for target in await self.written(workspace_id, bot_id):
+            async with self.database.begin([workspace_id]) as session:
+                missing = sorted(await rows.without_vector(session, target.id or 0, document_id, version))
+            for start in range(0, len(missing), EMBEDDED_AT_ONCE):
+                async with self.database.begin([workspace_id]) as session:
+                    texts = await rows.texts(session, missing[start : start + EMBEDDED_AT_ONCE])
+                await self.fill(target, texts)
+
     async def fill(self, target: VectorSet, chunks: Sequence[ChunkText]) -> int:
         """Embed those of the chunks that have no vector in the set yet, and store them; return how many.
+
+        Vectors of the same scheme that lie in PostgreSQL for another set are copied, for making them costs.
 
         Raises:
             ProviderUnavailable: not all of them are stored.
@@ -142,13 +186,15 @@ class DenseRetrieval:
                 ids = [chunk.chunk_id for chunk in group]
                 without = await rows.without_vector(session, target.id, document_id, version, ids)
                 missing += [chunk for chunk in group if chunk.chunk_id in without]
-        embedder = self.embedders.of(target.scheme)
+            made = dict(await copied(session, target, [chunk.chunk_id for chunk in missing]))
         if not missing:
             return 0
-        if embedder is None:
-            raise ProviderUnavailable(f"The model of {target.scheme} is not set up here.", retryable=False)
-        vectors = await embedder.embed_documents([embedded_text(chunk) for chunk in missing])
-        made = {chunk.chunk_id: vector for chunk, vector in zip(missing, vectors, strict=True)}
+        if unmade := [chunk for chunk in missing if chunk.chunk_id not in made]:
+            embedder = self.embedders.of(target.scheme)
+            if embedder is None:
+                raise ProviderUnavailable(f"The model of {target.scheme} is not set up here.", retryable=False)
+            vectors = await embedder.embed_documents([embedded_text(chunk) for chunk in unmade])
+            made |= {chunk.chunk_id: vector for chunk, vector in zip(unmade, vectors, strict=True)}
         await self._keep(target, missing, made)
         return len(missing)
 
@@ -156,7 +202,7 @@ class DenseRetrieval:
         target = await dimensions_of(self.database, target, len(next(iter(made.values()))))
         index = self.stores.of(target.store, target.dimensions or 0)
         if index is None:
-            raise ProviderUnavailable(f"{target.store.title()} is not set up here.", retryable=False)
+            raise ProviderUnavailable(f"{target.store.label} is not set up here.", retryable=False)
         by_version: dict[tuple[UUID, int], list[tuple[UUID, Vector]]] = defaultdict(list)
         for chunk in chunks:
             by_version[chunk.document_id, chunk.version].append((chunk.chunk_id, made[chunk.chunk_id]))

@@ -6,6 +6,7 @@ from kyrochat.db.engine import Database
 from kyrochat.db.states import VectorStore
 from kyrochat.retrieval.dense import DenseRetrieval
 from kyrochat.retrieval.embedders import Embedders
+from kyrochat.retrieval.vector_check import VectorCheck
 from kyrochat.retrieval.vector_stores import Indexes, VectorStores
 
 
@@ -29,6 +30,10 @@ class DenseSetup:
         if self.embedders is None or self.store is None:
             return None
         return DenseRetrieval(database, self.embedders, self.stores(database), self.store)
+
+    def check(self, database: Database) -> VectorCheck:
+        """Return who compares vectors with rows, and makes those that are missing where they can be made."""
+        return VectorCheck(database, self.stores(database), self.retrieval(database))
 
 
 NO_DENSE = DenseSetup()

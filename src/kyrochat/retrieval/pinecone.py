@@ -16,7 +16,7 @@ from kyrochat.retrieval.pinecone_connection import (
     PineconeConnection,
     Timeouts,
 )
-from kyrochat.retrieval.pinecone_deletion import delete_until_gone
+from kyrochat.retrieval.pinecone_deletion import delete_until_gone, look
 from kyrochat.retrieval.pinecone_errors import answer_within
 from kyrochat.retrieval.pinecone_listing import delete_stored, stored_vectors
 from kyrochat.retrieval.pinecone_names import chunk_of, namespace_of, vector_id
@@ -126,6 +126,30 @@ class PineconeIndex:
 
         return await answer_within(self.connection.timeouts.search_s, ask)
 
+    async def settle(self, target: VectorSet) -> bool:
+        """Wait until searches see what this process has stored in the set's namespace; False if that takes too long.
+
+        Raises:
+            ProviderUnavailable: the index did not answer.
+        """
+        namespace = namespace_of(target.workspace_id)
+        write = self.connection.writes.get(namespace)
+        timeouts = self.connection.timeouts
+
+        async def wait() -> bool:
+            index = await self.connection.find()
+            waited = 0.0
+            while index is not None:
+                if (await look(self.connection, index, namespace, _of_set(target), 1)).is_after(write):
+                    return True
+                if waited >= timeouts.visible_s:
+                    return False
+                await timeouts.sleep(timeouts.poll_s)
+                waited += timeouts.poll_s
+            return True
+
+        return write is None or await answer_within(timeouts.verify_s, wait)
+
     async def delete_document(self, workspace_id: UUID, document_id: UUID, *, keep_version: int | None = None) -> int:
         """Delete a document's vectors, and return how many once a search that has seen the deletion finds none.
 
@@ -191,7 +215,11 @@ class PineconeIndex:
                 index,
                 lambda: index.documents.upsert(namespace=namespace, documents=batch, timeout=timeouts.write_attempt_s),
             )
-            return 0 if answer is None else answer.upserted_count
+            if answer is None:
+                return 0
+            if answer.response_info is not None and (write := answer.response_info.lsn_committed) is not None:
+                self.connection.writes[namespace] = max(write, self.connection.writes.get(namespace, 0))
+            return answer.upserted_count
 
         return await answer_within(timeouts.write_s, ask)
 

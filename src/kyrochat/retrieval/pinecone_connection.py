@@ -26,7 +26,7 @@ class Timeouts:
     """Seconds for one attempt of one request, and deadlines for whole calls; `poll_s` passes between two looks.
 
     `create_s` and `verify_s` wait for work that Pinecone does in the background: an index takes up to a minute to
-    be ready, a deletion about as long to show.
+    be ready, a deletion about as long to show. New vectors, which mostly show after some seconds, get `visible_s`.
     """
 
     attempt_s: float = 5.0
@@ -35,6 +35,7 @@ class Timeouts:
     write_s: float = 60.0
     create_s: float = 120.0
     verify_s: float = 90.0
+    visible_s: float = 30.0
     poll_s: float = 1.0
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
@@ -89,6 +90,8 @@ class PineconeConnection:
         # By host: each handle has connections of its own, and is only as good as its host.
         self._handles: dict[str, AsyncIndex] = {}
         self._closed = False
+        # The number of the last write of this process, by namespace.
+        self.writes: dict[str, int] = {}
 
     async def find(self) -> "AsyncIndex | None":
         """Return the index, or None when it does not exist.

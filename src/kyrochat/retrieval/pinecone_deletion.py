@@ -13,13 +13,14 @@ MAX_TOP_K = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Sighting:
+class Sighting:
     """What a search finds, and the number of the last write that it has seen, if Pinecone says so."""
 
     ids: frozenset[str]
     seen_write: int | None
 
     def is_after(self, write: int | None) -> bool:
+        """Say whether the search has seen the write; where Pinecone does not say, it is taken to have."""
         return write is None or self.seen_write is None or self.seen_write >= write
 
 
@@ -36,7 +37,7 @@ async def delete_until_gone(connection: PineconeConnection, namespace: str, cond
     index = await connection.find()
     if index is None:
         return 0
-    sighting = await _look(connection, index, namespace, condition)
+    sighting = await look(connection, index, namespace, condition)
     found = set(sighting.ids)
     most_matched = 0
     while True:
@@ -50,11 +51,11 @@ async def delete_until_gone(connection: PineconeConnection, namespace: str, cond
             return 0
         most_matched = max(most_matched, deleted.matched_records or 0)
         write = None if deleted.response_info is None else deleted.response_info.lsn_committed
-        sighting = await _look(connection, index, namespace, condition)
+        sighting = await look(connection, index, namespace, condition)
         found |= sighting.ids
         while not sighting.is_after(write):
             await connection.timeouts.sleep(connection.timeouts.poll_s)
-            sighting = await _look(connection, index, namespace, condition)
+            sighting = await look(connection, index, namespace, condition)
             found |= sighting.ids
         if not sighting.ids:
             # Pinecone's count is of what could be found back then, ours of what could be found at any time.
@@ -63,9 +64,14 @@ async def delete_until_gone(connection: PineconeConnection, namespace: str, cond
         await connection.timeouts.sleep(connection.timeouts.poll_s)
 
 
-async def _look(
-    connection: PineconeConnection, index: "AsyncIndex", namespace: str, condition: Mapping[str, Any]
-) -> _Sighting:
+async def look(
+    connection: PineconeConnection,
+    index: "AsyncIndex",
+    namespace: str,
+    condition: Mapping[str, Any],
+    limit: int = MAX_TOP_K,
+) -> Sighting:
+    """Search for up to `limit` of what meets the condition."""
     dimensions = connection.plan.dimensions
     answer = await connection.ask(
         index,
@@ -74,10 +80,10 @@ async def _look(
             # Which vector does not matter, as all that meet the condition are wanted; zeros are not allowed.
             score_by=[{"type": "dense_vector", "field": EMBEDDING_FIELD, "values": [dimensions**-0.5] * dimensions}],
             filter=condition,
-            top_k=MAX_TOP_K,
+            top_k=limit,
         ),
     )
     if answer is None:
-        return _Sighting(frozenset(), None)
+        return Sighting(frozenset(), None)
     info = answer.response_info
-    return _Sighting(frozenset(match.id for match in answer.matches), None if info is None else info.lsn_reconciled)
+    return Sighting(frozenset(match.id for match in answer.matches), None if info is None else info.lsn_reconciled)

@@ -79,6 +79,14 @@ class VectorIndex(Protocol):
         """
         ...
 
+    async def settle(self, target: VectorSet) -> bool:
+        """Wait until searches find what was stored in the set; False if that takes too long.
+
+        Raises:
+            ProviderUnavailable: the index did not answer.
+        """
+        ...
+
     async def delete_document(self, workspace_id: UUID, document_id: UUID, *, keep_version: int | None = None) -> int:
         """Delete a document's vectors from all sets, all or but those of `keep_version`; return how many, once a
         search finds none.

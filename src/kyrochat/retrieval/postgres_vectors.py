@@ -1,8 +1,12 @@
 """Chunk vectors in PostgreSQL, with pgvector: in the same database as the rows, and gone when they are."""
 
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
+
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.db.engine import Database
 from kyrochat.db.models import VectorSet
@@ -51,6 +55,11 @@ class PostgresVectors:
             find = nearly_nearest if await is_indexed(session, target.id) else nearest
             return await find(session, target, in_words(query), limit)
 
+    async def settle(self, target: VectorSet) -> bool:
+        """Wait for nothing: what is committed is found."""
+        del target
+        return True
+
     async def delete_document(self, workspace_id: UUID, document_id: UUID, *, keep_version: int | None = None) -> int:
         """Delete a document's vectors, all or but those of `keep_version`, and return how many."""
         async with self.database.begin([workspace_id]) as session:
@@ -65,6 +74,21 @@ class PostgresVectors:
         """Delete nothing: its vectors go with its documents."""
         del workspace_id
         return 0
+
+
+async def copied(session: AsyncSession, target: VectorSet, chunk_ids: Sequence[UUID]) -> list[tuple[UUID, Vector]]:
+    """Return those of the chunks' vectors that PostgreSQL holds for other sets of the same scheme."""
+    if not chunk_ids:
+        return []
+    return [
+        (chunk_id, _unit(json.loads(found))) for chunk_id, found in await rows.held_under(session, target, chunk_ids)
+    ]
+
+
+def _unit(values: Sequence[float]) -> Vector:
+    """Return a vector of length one: half precision has rounded it."""
+    norm = math.hypot(*values)
+    return [value / norm for value in values]
 
 
 def in_words(vector: Vector) -> str:

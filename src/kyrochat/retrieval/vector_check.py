@@ -8,6 +8,7 @@ from uuid import UUID
 from kyrochat.db.engine import Database
 from kyrochat.db.models import VectorSet
 from kyrochat.db.states import VectorSetState, VectorStore
+from kyrochat.retrieval import vector_check_repository as held
 from kyrochat.retrieval import vector_repository as rows
 from kyrochat.retrieval.dense import EMBEDDED_AT_ONCE, DenseRetrieval
 from kyrochat.retrieval.ports import StoredVector
@@ -42,8 +43,8 @@ class VectorCheck:
         async with self.database.begin([workspace_id]) as session:
             sets = await rows.sets_of_workspace(session, workspace_id)
             elsewhere = [each for each in sets if each.store is VectorStore.PINECONE and each.id is not None]
-            noted = {each.id: await rows.noted(session, each.id) for each in elsewhere if each.id is not None}
-            bots = await rows.bots_of_chunks(session, workspace_id)
+            noted = {each.id: await held.noted(session, each.id) for each in elsewhere if each.id is not None}
+            bots = await held.bots_of_chunks(session, workspace_id)
         schemes: dict[UUID, set[str]] = defaultdict(set)
         for each in elsewhere:
             schemes[each.bot_id].add(each.scheme)
@@ -94,7 +95,7 @@ class VectorCheck:
         documents: set[UUID] = set()
         async with self.database.begin([workspace_id]) as session:
             for target in self._writable(sets):
-                documents |= set(await rows.documents_without_vector(session, target, lost))
+                documents |= set(await held.documents_without_vector(session, target, lost))
         return tuple(sorted(documents))
 
     def _writable(self, sets: Sequence[VectorSet]) -> list[VectorSet]:

@@ -1,14 +1,15 @@
 """Queries on sets of vectors and on which chunks have theirs."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import delete, exists, func, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from kyrochat.db.models import Bot, Chunk, ChunkVector, Document, VectorSet
+from kyrochat.db.models import Chunk, ChunkVector, Document, VectorSet
 from kyrochat.db.states import VectorSetState, VectorStore
 
 # Sets into which new chunks go.
@@ -135,13 +136,13 @@ async def live_without_vector(session: AsyncSession, target: VectorSet, limit: i
     return list((await (await session.connection()).execute(_LIVE_WITHOUT, values)).scalars())
 
 
-_LIVE_CHUNKS = """
+LIVE_CHUNKS = """
     FROM chunks AS chunk
     JOIN documents AS live ON live.id = chunk.document_id AND live.live_version = chunk.version
     WHERE chunk.bot_id = :bot_id AND live.deleted_at IS NULL
 """
 _LIVE_WITHOUT = text(f"""
-    SELECT chunk.id {_LIVE_CHUNKS}
+    SELECT chunk.id {LIVE_CHUNKS}
       AND NOT EXISTS (SELECT FROM chunk_vec AS held WHERE held.chunk_id = chunk.id AND held.set_id = :set_id)
     ORDER BY chunk.document_id, chunk.ordinal LIMIT :limit
 """)  # noqa: S608 (its own text)
@@ -156,7 +157,7 @@ async def coverage(session: AsyncSession, target: VectorSet) -> tuple[int, int]:
 
 _COVERAGE = text(f"""
     SELECT count(*) AS chunks, count(held.chunk_id) AS covered
-    FROM (SELECT chunk.id {_LIVE_CHUNKS}) AS found
+    FROM (SELECT chunk.id {LIVE_CHUNKS}) AS found
     LEFT JOIN chunk_vec AS held ON held.chunk_id = found.id AND held.set_id = :set_id
 """)  # noqa: S608 (its own text)
 
@@ -193,6 +194,11 @@ async def forget_vectors(
     return (await session.exec(query)).rowcount
 
 
+async def delete_set(session: AsyncSession, set_id: int) -> None:
+    """Delete a set, and the rows that are left of it."""
+    await session.exec(delete(VectorSet).where(col(VectorSet.id) == set_id))
+
+
 async def forget_document(session: AsyncSession, document_id: UUID, keep_version: int | None) -> int:
     """Delete the vectors of a document, or of all versions but one, and return how many lay in PostgreSQL."""
     values = {"document_id": document_id, "keep": keep_version}
@@ -210,36 +216,31 @@ _FORGET_DOCUMENT = text("""
 """)
 
 
-async def bots(session: AsyncSession, workspace_id: UUID) -> Sequence[Bot]:
-    """Return the workspace's bots that are not deleted, the oldest first."""
-    query = select(Bot).where(Bot.workspace_id == workspace_id, col(Bot.deleted_at).is_(None)).order_by(col(Bot.id))
-    return (await session.exec(query)).all()
+async def held_under(session: AsyncSession, target: VectorSet, chunk_ids: Sequence[UUID]) -> Sequence[tuple[UUID, str]]:
+    """Return (chunk id, vector in pgvector's text form) of what other sets of the same scheme hold in PostgreSQL."""
+    values = {"bot_id": target.bot_id, "set_id": target.id, "scheme": target.scheme, "ids": list(chunk_ids)}
+    rows = await (await session.connection()).execute(_HELD_UNDER, values)
+    return [(row.chunk_id, row.vector) for row in rows]
 
 
-async def documents_without_vector(session: AsyncSession, target: VectorSet, lost: Collection[UUID]) -> Sequence[UUID]:
-    """Return the documents with live chunks that have no vector in the set; those of `lost` chunks are not there.
-
-    Documents that are being read do not count: their vectors are on their way.
-    """
-    values = {"bot_id": target.bot_id, "set_id": target.id, "lost": list(lost)}
-    return list((await (await session.connection()).execute(_DOCUMENTS_WITHOUT, values)).scalars())
-
-
-_DOCUMENTS_WITHOUT = text(f"""
-    SELECT DISTINCT chunk.document_id {_LIVE_CHUNKS}
-      AND live.status IN ('READY', 'FAILED')
-      AND (chunk.id = ANY (CAST(:lost AS uuid[])) OR NOT EXISTS (
-        SELECT FROM chunk_vec AS held WHERE held.chunk_id = chunk.id AND held.set_id = :set_id
-      ))
-""")  # noqa: S608 (its own text)
+_HELD_UNDER = text("""
+    SELECT DISTINCT ON (held.chunk_id) held.chunk_id, CAST(held.embedding AS text) AS vector
+    FROM chunk_vec AS held JOIN vector_sets AS other ON other.id = held.set_id
+    WHERE held.chunk_id = ANY (CAST(:ids AS uuid[])) AND held.embedding IS NOT NULL
+      AND other.bot_id = :bot_id AND other.scheme = :scheme AND other.id <> :set_id
+""")
 
 
-async def noted(session: AsyncSession, set_id: int) -> Sequence[UUID]:
-    """Return the chunks whose vectors the set has, as rows say."""
-    return (await session.exec(select(ChunkVector.chunk_id).where(ChunkVector.set_id == set_id))).all()
+async def lock_rebuild(connection: AsyncConnection, bot_id: UUID) -> bool:
+    """Take the bot's rebuild for this connection, for as long as that lasts; False when somebody else has it."""
+    found = await connection.execute(_LOCK_REBUILD, {"key": f"rebuild {bot_id}"})
+    return bool(found.scalar_one())
 
 
-async def bots_of_chunks(session: AsyncSession, workspace_id: UUID) -> dict[UUID, UUID]:
-    """Return the bot of each chunk of a workspace, of whatever version."""
-    query = select(Chunk.id, Chunk.bot_id).where(Chunk.workspace_id == workspace_id)
-    return dict((await session.exec(query)).all())
+async def unlock_rebuild(connection: AsyncConnection, bot_id: UUID) -> None:
+    """Give it back."""
+    await connection.execute(_UNLOCK_REBUILD, {"key": f"rebuild {bot_id}"})
+
+
+_LOCK_REBUILD = text("SELECT pg_try_advisory_lock(hashtextextended(:key, 0))")
+_UNLOCK_REBUILD = text("SELECT pg_advisory_unlock(hashtextextended(:key, 0))")

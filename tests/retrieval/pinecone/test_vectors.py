@@ -22,6 +22,7 @@ from tests.retrieval.pinecone.conftest import (
     SCHEME,
     SET,
     WORKSPACE,
+    Polls,
     chunk,
     name,
     set_of,
@@ -169,6 +170,31 @@ async def test_writes_show_in_searches_later(index: PineconeIndex, fake: FakePin
     fake.settle()
 
     assert await index.search(SET, NORTH, 10) == [(chunk(1), 1.0)]
+
+
+async def test_new_vectors_are_waited_for_until_a_search_has_seen_their_write(
+    index: PineconeIndex, fake: FakePinecone, polls: Polls
+) -> None:
+    assert await index.settle(SET)
+    assert fake.requests == []  # nothing was stored, nothing is asked
+    fake.visibility.after_searches = 3
+    await index.upsert(SET, DOCUMENT, 1, [(chunk(1), NORTH)])
+
+    assert await index.settle(SET)
+
+    assert await index.search(SET, NORTH, 10) == [(chunk(1), 1.0)]
+    assert polls.seconds == [1.0] * 3
+
+
+async def test_new_vectors_that_do_not_show_are_not_waited_for_for_ever(
+    index: PineconeIndex, fake: FakePinecone, polls: Polls
+) -> None:
+    fake.visibility.held = True
+    await index.upsert(SET, DOCUMENT, 1, [(chunk(1), NORTH)])
+
+    assert not await index.settle(SET)
+
+    assert sum(polls.seconds) == 30
 
 
 async def test_what_is_no_chunk_is_left_out(index: PineconeIndex, fake: FakePinecone) -> None:

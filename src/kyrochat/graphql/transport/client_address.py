@@ -1,6 +1,7 @@
 """Where a request comes from, behind proxies that may be believed and beside clients that may not."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from starlette.requests import HTTPConnection
@@ -57,6 +58,7 @@ def is_trusted(address: IPv4Address | IPv6Address, trusted: Sequence[Network]) -
     return any(address in network for network in trusted)
 
 
+@lru_cache(maxsize=1_024)
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     """Return the address in an entry: with a port or without, in brackets or not; IPv4 in IPv6 as what it is."""
     text = text.strip().strip('"')

@@ -1,8 +1,9 @@
 """Parse and validate each document once, however often clients send it."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from graphql import ASTValidationRule, DocumentNode, GraphQLError, OperationDefinitionNode, parse, validate
 from strawberry.extensions import SchemaExtension
@@ -17,6 +18,10 @@ MAX_ERRORS = 20
 # A parsed document takes about 200 bytes of memory per character: 256 Ki characters are some 50 MB.
 MAX_CACHED_CHARS = 256 * 1024
 MAX_CACHED_DOCUMENT_CHARS = 16 * 1024
+# Of one document: its cost for pages of so many sizes, and for keys with so many scopes.
+MAX_NOTES = 8
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -24,6 +29,8 @@ class _Entry:
     document: DocumentNode
     rules: tuple[type[ASTValidationRule], ...] = ()
     errors: list[GraphQLError] | None = None
+    # What others have found out about the document, under keys of theirs.
+    notes: dict[Hashable, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -38,6 +45,21 @@ class DocumentCache:
     misses: int = 0
     _entries: OrderedDict[str, _Entry] = field(default_factory=OrderedDict)
     _chars: int = 0
+
+    def noted(self, query: str | None, key: Hashable, find_out: Callable[[], T]) -> T:
+        """Return what was found out about a document before, under the same key, or else find it out.
+
+        It must follow from the document and the key alone.
+        """
+        entry = self._entries.get(query) if query else None
+        if entry is None:
+            return find_out()
+        if key not in entry.notes:
+            if len(entry.notes) >= MAX_NOTES:
+                entry.notes.clear()
+            entry.notes[key] = find_out()
+        found: T = entry.notes[key]
+        return found
 
     def extension(self) -> SchemaExtension:
         """Return the extension for one operation; the method itself is the factory that a schema takes."""

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -32,11 +32,19 @@ class Hosts:
 
     def allow(self, name: str) -> bool:
         """Say whether the server answers to a name."""
+        return _allow(self, name)
+
+    def _allows(self, name: str) -> bool:
         if self.names is None or name in self.names:
             return True
         if any(allowed.startswith(".") and name.endswith(allowed) for allowed in self.names):
             return True
         return "localhost" in self.names and _is_loopback_address(name)
+
+
+@lru_cache(maxsize=256)
+def _allow(hosts: Hosts, name: str) -> bool:
+    return hosts._allows(name)
 
 
 _LOOPBACK_NAMES = frozenset({"localhost", ".localhost"})
@@ -66,7 +74,7 @@ class HostGate:
     def _refusal(self, scope: Scope) -> RequestRefused | None:
         if scope["path"] in PROBES:
             return None
-        named = Headers(scope=scope).getlist("host")
+        named = [value.decode("latin-1") for header, value in scope["headers"] if header == b"host"]
         if not named and scope["http_version"] == "1.0":
             return None
         matched = _HOST.fullmatch(named[0]) if len(named) == 1 else None

@@ -6,12 +6,14 @@ from typing import Any
 import strawberry
 from graphql import GraphQLError
 from strawberry.extensions import DisableIntrospection, SchemaExtension
+from strawberry.extensions.runner import SchemaExtensionsRunner
 from strawberry.schema.config import StrawberryConfig
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.execution import ExecutionContext
 from strawberry.types.scalar import ScalarDefinition
 
 from kyrochat.graphql.transport.document_cache import DocumentCache
+from kyrochat.graphql.transport.executor import Executor
+from kyrochat.graphql.transport.hooks import HookRunner
 from kyrochat.graphql.transport.uploads import UPLOAD_SCALAR, Upload
 
 
@@ -37,6 +39,7 @@ class KyroSchema(strawberry.Schema):
         **options: Any,
     ) -> None:
         self.documents = documents or DocumentCache()
+        options.setdefault("execution_context_class", Executor)
         if not introspection:
             extensions = (*extensions, DisableIntrospection)
             options["execution_context_class"] = _KeepsNames
@@ -51,11 +54,17 @@ class KyroSchema(strawberry.Schema):
             **options,
         )
 
+    def create_extensions_runner(
+        self, execution_context: ExecutionContext, extensions: list[SchemaExtension]
+    ) -> SchemaExtensionsRunner:
+        """Return what runs the hooks of the extensions."""
+        return HookRunner(execution_context, extensions)
+
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Do nothing: `masking` sees each error on its way out, on every transport, and logs it there."""
 
 
-class _KeepsNames(StrawberryGraphQLCoreExecutionContext):
+class _KeepsNames(Executor):
     @classmethod
     def build(cls, *args: Any, **options: Any) -> Any:
         """Check the variables, too, without a word of what they may have meant."""

@@ -13,6 +13,8 @@ from kyrochat.errors import TimedOut
 
 # As long as a statement of the database may take.
 OPERATION_LIMIT_S = 30.0
+# Work that is done by then is not worth a look at who waits for it.
+UNWATCHED_S = 0.02
 
 T = TypeVar("T")
 
@@ -52,15 +54,35 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     patience = asyncio.timeout(None)
     try:
         async with patience:
-            leaving = asyncio.create_task(_until_gone(receive, patience))
+            watch = _Watch(receive, patience)
             try:
                 return await work
             finally:
-                leaving.cancel()
+                watch.end()
     except TimeoutError:
         if patience.expired():
             raise ClientDisconnect from None
         raise
+
+
+class _Watch:
+    """Looks whether the client is gone, once the work has taken a moment: most of it never does."""
+
+    __slots__ = ("_patience", "_receive", "_start", "_task")
+
+    def __init__(self, receive: Receive, patience: asyncio.Timeout) -> None:
+        self._receive, self._patience = receive, patience
+        self._task: asyncio.Task[None] | None = None
+        self._start = asyncio.get_running_loop().call_later(UNWATCHED_S, self._begin)
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(_until_gone(self._receive, self._patience))
+
+    def end(self) -> None:
+        """Look no more."""
+        self._start.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
 
 async def _until_gone(receive: Receive, patience: asyncio.Timeout) -> None:
