@@ -39,8 +39,8 @@ async def make_bot(database: Database, viewer: Viewer, name: str = "Librarian", 
     return bot
 
 
-async def make_document(database: Database, bot: Bot, text: str, title: str = "Handbook") -> Document:
-    """A READY Markdown document of the bot, chunked and indexed."""
+async def make_document(database: Database, bot: Bot, text: str, title: str = "Handbook", **fields: Any) -> Document:
+    """A READY Markdown document of the bot, chunked and indexed; `fields` are columns of `Document`."""
     async with database.begin([bot.workspace_id]) as session:
         document = Document(
             workspace_id=bot.workspace_id,
@@ -52,6 +52,7 @@ async def make_document(database: Database, bot: Bot, text: str, title: str = "H
             status=DocumentStatus.READY,
             progress=1.0,
             live_version=1,
+            **fields,
         )
         chunks = [
             Chunk(

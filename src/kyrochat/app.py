@@ -26,6 +26,7 @@ from kyrochat.chat.feedback import FeedbackService
 from kyrochat.chat.log import AnswerLog
 from kyrochat.chat.queue import AnswerQueue
 from kyrochat.chat.running import RunningAnswers
+from kyrochat.chat.searching import SearchService
 from kyrochat.chat.service import ChatService
 from kyrochat.chat.sharing import SharingService
 from kyrochat.chat.title_writer import TitleWriter
@@ -36,6 +37,7 @@ from kyrochat.db.engine import Database
 from kyrochat.documents.export import DocumentExport
 from kyrochat.documents.intake import Quota
 from kyrochat.documents.reconcile import Reconciler
+from kyrochat.documents.relabelling import Relabelling
 from kyrochat.documents.service import DocumentService
 from kyrochat.documents.storage import FileStore, open_store
 from kyrochat.documents.web.crawls import CrawlService
@@ -158,9 +160,11 @@ async def running(
                 presences=presences,
                 bots=BotService(database, changes),
                 documents=DocumentService(database, changes, store, settings.max_upload_bytes, quota, rates),
+                relabelling=Relabelling(database, changes),
                 web_documents=WebDocumentService(database, changes, quota, rates),
                 crawls=CrawlService(database, changes, rates),
                 chat=ChatService(database, changes, answers, rates, titles),
+                searches=SearchService(database, answerer.retriever),
                 conversations=ConversationService(database),
                 feedback=FeedbackService(database),
                 question_sets=QuestionSetService(database),
@@ -258,7 +262,15 @@ class KyroApp:
 
     def _tool_services(self) -> ToolServices:
         runtime, services = self.runtime, self.runtime.services
-        return ToolServices(services.bots, services.chat, runtime.transcripts, services.documents, global_id, row_id)
+        return ToolServices(
+            services.bots,
+            services.chat,
+            services.searches,
+            runtime.transcripts,
+            services.documents,
+            global_id,
+            row_id,
+        )
 
     async def _context(
         self, connection: Request | WebSocket, params: Mapping[str, object], renew: Renew | None

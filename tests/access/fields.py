@@ -264,7 +264,7 @@ def _ids_in(place: Place, kind: Any, template: Any) -> dict[Place, The]:
         for item in template:
             found.update(_ids_in((*place, "[]"), kind.of_type, item))
         return found
-    if isinstance(template, Mapping):
+    if isinstance(template, Mapping) and isinstance(kind, GraphQLInputObjectType):
         found = {}
         for name, item in template.items():
             found.update(_ids_in((*place, name), kind.fields[name].type, item))

@@ -14,6 +14,9 @@ from tests.access.fields import Recipe, The
 FILE = None
 NEW_PASSWORD = "another horse, another battery"
 
+QUERY = "Who sleeps in the bank of the river?"
+ONE_DOCUMENT = {"filter": {"documentIds": [The("Document")]}}
+
 RECIPES: Mapping[str, list[Recipe]] = {
     "Query.serverInfo": [Recipe()],
     "Query.me": [Recipe()],
@@ -57,13 +60,25 @@ RECIPES: Mapping[str, list[Recipe]] = {
     "Query.documentDeletion": [Recipe({"documentId": The("DeletedDocument")})],
     "Query.ingestion": [Recipe({"botId": The("Bot")})],
     "Query.conversation": [Recipe({"id": The("Conversation")})],
+    "Query.search": [
+        Recipe({"botId": The("Bot"), "query": QUERY}),
+        Recipe({"botId": The("Bot"), "query": QUERY, "settings": ONE_DOCUMENT}),
+    ],
+    "Query.explainSearch": [
+        Recipe({"botId": The("Bot"), "query": QUERY, "settings": {"topK": 3}}),
+        Recipe({"botId": The("Bot"), "query": QUERY, "settings": ONE_DOCUMENT}),
+    ],
+    "Query.replaySearch": [
+        Recipe({"messageId": The("Answer"), "settings": {"minScore": 0.1}}),
+        Recipe({"messageId": The("Answer"), "settings": ONE_DOCUMENT}),
+    ],
+    "Bot.documents": [Recipe({"filter": {"documentIds": [The("Document")]}})],
     "Query.conversations": [
         Recipe(),
         Recipe({"botId": The("Bot"), "workspaceId": The("Workspace"), "query": "sleep"}),
     ],
     "Query.exportConversation": [Recipe({"id": The("Conversation"), "format": "JSON"})],
     "Query.sharedConversation": [Recipe({"token": The("shareToken")})],
-    "Query.search": [Recipe({"botId": The("Bot"), "query": "Who sleeps in the bank of the river?"})],
     "Query.questionSet": [Recipe({"id": The("QuestionSet")})],
     "Query.questionSets": [Recipe({"botId": The("Bot"), "first": 1})],
     "Query.evaluation": [Recipe({"id": The("Evaluation")})],
@@ -118,6 +133,9 @@ RECIPES: Mapping[str, list[Recipe]] = {
     "Mutation.scheduleRefresh": [Recipe({"input": {"documentId": The("WebDocument"), "refreshEverySeconds": 3600}})],
     "Mutation.crawlSite": [Recipe({"input": {"botId": The("Bot"), "url": "https://new.example/"}})],
     "Mutation.deleteCrawl": [Recipe({"id": The("Crawl")})],
+    "Mutation.updateDocument": [
+        Recipe({"input": {"id": The("Document"), "title": "Renamed", "tags": ["new"], "metadata": {"year": 2026}}})
+    ],
     "Mutation.createQuestionSet": [
         Recipe({"input": {"botId": The("Bot"), "name": "New", "questions": [{"text": "Who?", "documents": ["Book"]}]}})
     ],
@@ -137,7 +155,8 @@ RECIPES: Mapping[str, list[Recipe]] = {
     "Mutation.resumeIngestion": [Recipe({"id": The("Bot")}, alters=False)],
     "Mutation.startConversation": [Recipe({"input": {"botId": The("Bot")}})],
     "Mutation.sendMessage": [
-        Recipe({"input": {"conversationId": The("Conversation"), "text": "Who?", "parentId": The("Answer")}})
+        Recipe({"input": {"conversationId": The("Conversation"), "text": "Who?", "parentId": The("Answer")}}),
+        Recipe({"input": {"conversationId": The("Conversation"), "text": "Who?", **ONE_DOCUMENT}}),
     ],
     "Mutation.editMessage": [Recipe({"input": {"messageId": The("Question"), "text": "Who else?"}})],
     "Mutation.regenerateAnswer": [

@@ -23,7 +23,7 @@ from kyrochat.db.models import (
 )
 from kyrochat.db.states import MessageRole, MessageStatus, Rating
 from kyrochat.graphql.ids import global_id
-from kyrochat.retrieval.search_settings import Leg, UsedSettings
+from kyrochat.retrieval.search_settings import DocumentFilter, Leg, MetadataCondition, UsedSettings
 from kyrochat.retrieval.trace import (
     Candidate,
     Fate,
@@ -165,7 +165,7 @@ def _search(answer: Message, passage: Passage, question: str) -> AnswerSearch:
     place = (passage.document_id, passage.document_version, passage.start, passage.end)
     trace = SearchTrace(
         question,
-        UsedSettings(top_k=8),
+        UsedSettings(top_k=8, filter=DocumentFilter(metadata=(MetadataCondition("year", exists=False),))),
         legs=(LegReport(Leg.LEXICAL, LegStatus.OK, candidates=1), LegReport(Leg.DENSE, LegStatus.OFF, "Not set up.")),
         candidates=(Candidate(passage.chunk_id, *place, 1, 0.5, 1.0, Fate.KEPT, lexical=LegScore(1.0, 1)),),
         candidate_count=1,

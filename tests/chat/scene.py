@@ -17,6 +17,7 @@ from kyrochat.chat.exchanges import Exchange
 from kyrochat.chat.log import AnswerLog
 from kyrochat.chat.queue import AnswerQueue
 from kyrochat.chat.running import LEASE, RunningAnswers
+from kyrochat.chat.searching import SearchService
 from kyrochat.chat.service import ChatService
 from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database, open_database
@@ -43,6 +44,10 @@ class Process:
     changes: Changes
     running: RunningAnswers
     service: ChatService
+
+    @property
+    def searches(self) -> SearchService:
+        return SearchService(self.database, self.running.answerer.retriever)
 
     @property
     def log(self) -> AnswerLog:

@@ -12,6 +12,7 @@ from kyrochat.db.engine import Database
 from kyrochat.db.keyset import PageRequest
 from kyrochat.db.states import MessageStatus, WorkspaceRole
 from kyrochat.errors import KyroError, NotFound
+from kyrochat.retrieval.search_settings import SearchSettings
 from tests.chat.scene import Chat
 from tests.chat.scripted_model import Pause
 from tests.factories import make_bot, make_viewer
@@ -113,7 +114,7 @@ async def test_a_conversation_needs_a_bot_of_ones_own_workspaces(chat: Chat, str
         with pytest.raises(NotFound):
             await chat.a.service.start(stranger, bot_id, None)
         with pytest.raises(NotFound):
-            await chat.a.service.search(stranger, bot_id, "eggs", 5)
+            await chat.a.searches.search(stranger, bot_id, "eggs", SearchSettings())
 
 
 async def test_the_database_shows_nothing_without_the_workspace(

@@ -11,6 +11,7 @@ from kyrochat.db.keyset import PageRequest
 from kyrochat.db.models import Bot
 from kyrochat.db.states import ApiKeyScope
 from kyrochat.errors import Forbidden, NotFound
+from kyrochat.retrieval.search_settings import SearchSettings
 from tests.chat.scene import Chat
 from tests.factories import make_bot
 
@@ -93,7 +94,7 @@ async def test_visitors_neither_list_nor_search(chat: Chat, guest: Chat) -> None
     with pytest.raises(Forbidden):
         await guest.a.service.conversation_page(guest.viewer, guest.bot.id, PageRequest(10))
     with pytest.raises(Forbidden):
-        await guest.a.service.search(guest.viewer, guest.bot.id, "eggs", 5)
+        await guest.a.searches.search(guest.viewer, guest.bot.id, "eggs", SearchSettings())
     with pytest.raises(Forbidden):
         await guest.a.service.searches(guest.viewer, [answered.id])
     assert (await chat.a.service.conversation_page(chat.viewer, chat.bot.id, PageRequest(10))).rows == []

@@ -85,7 +85,7 @@ class Tenant:
 async def make_tenant(database: Database, email: str) -> Tenant:
     viewer = await make_viewer(database, email)
     bot = await make_bot(database, viewer)
-    document = await make_document(database, bot, "The Rhine is 1,233 km long.")
+    document = await make_document(database, bot, "The Rhine is 1,233 km long.", tags=["rivers"])
     workspace_id = viewer.default_workspace_id
     async with database.begin([workspace_id]) as session:
         conversation = Conversation(workspace_id=workspace_id, bot_id=bot.id, user_id=viewer.user_id)

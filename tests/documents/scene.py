@@ -19,6 +19,7 @@ from kyrochat.db.models import Bot, Chunk, Document, DocumentVersion, Job
 from kyrochat.documents.extraction import Extracted, Extractor
 from kyrochat.documents.ingest import Ingestion
 from kyrochat.documents.kinds import INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS
+from kyrochat.documents.retitling import RETITLE
 from kyrochat.documents.service import DocumentService
 from kyrochat.documents.storage import FileStore
 from kyrochat.jobs.queue import ClaimedJob, LeaseLost, Queue, complete
@@ -28,7 +29,7 @@ from kyrochat.retrieval.types import Passage
 from kyrochat.working import job_kinds
 from tests.searching import search
 
-KINDS = (INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS, PURGE_BOT)
+KINDS = (INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS, PURGE_BOT, RETITLE)
 MAX_UPLOAD_BYTES = 2_000_000
 
 

@@ -66,7 +66,16 @@ KINDS = {
     "messageId": "Message",
     "parentId": "Message",
 }
-VALUES = {"String": "text", "Int": 1, "Float": 0.5, "Boolean": True, "DateTime": "2099-01-01T00:00:00Z", "Upload": FILE}
+VALUES = {
+    "String": "text",
+    "Int": 1,
+    "Float": 0.5,
+    "Boolean": True,
+    "DateTime": "2099-01-01T00:00:00Z",
+    "Upload": FILE,
+    "Metadata": {"year": 2026},
+    "MetadataValue": "text",
+}
 
 
 @dataclass(frozen=True)

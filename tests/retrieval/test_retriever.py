@@ -216,7 +216,7 @@ async def test_the_scan_reads_one_bots_rows_once_through_its_index_with_statisti
     statement = repository._LEXICAL_HITS.compile(dialect=postgresql.dialect(paramstyle="named"))  # type: ignore[no-untyped-call]
 
     async def plan(bot: Bot) -> str:
-        values = {"bot_id": bot.id, "query": query, "encoding": bot.encoding, "limit": 50}
+        values = {"bot_id": bot.id, "query": query, "encoding": bot.encoding, "limit": 50, "documents": None}
         async with database.begin([bot.workspace_id]) as session:
             lines = await (await session.connection()).execute(text(f"EXPLAIN {statement}"), values)
             return "\n".join(lines.scalars())

@@ -25,6 +25,7 @@ class Act(Enum):
     MANAGE_BOTS = ("create, change and delete bots", _EDITOR, frozenset({_ADMIN}))
     READ_DOCUMENTS = ("read documents", _VIEWER, frozenset({_READ, _INGEST, _ADMIN}))
     SEARCH = ("search", _VIEWER, frozenset({_READ, _ADMIN}))
+    REPLAY_SEARCHES = ("make searches of own answers again", _VIEWER, frozenset({_ADMIN}))
     INGEST = ("add, retry and delete documents", _EDITOR, frozenset({_INGEST, _ADMIN}))
     EVALUATE = ("evaluate bots", _EDITOR, frozenset({_ADMIN}))
     CHAT = ("chat", _VIEWER, frozenset({_CHAT, _ADMIN}))

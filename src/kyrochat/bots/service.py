@@ -45,6 +45,8 @@ class BotFields(TypedDict, total=False):
     model: str
     temperature: float
     top_k: int
+    min_score: float
+    alpha: float
     greeting: str
     suggested_questions: list[str]
     language: Language
@@ -221,6 +223,10 @@ def _checked(fields: BotFields) -> BotFields:
         rules.number("temperature", fields["temperature"], least=0, most=2)
     if "top_k" in fields:
         rules.number("topK", fields["top_k"], least=1, most=MAX_TOP_K)
+    if "min_score" in fields:
+        rules.number("minScore", fields["min_score"], least=0, most=1)
+    if "alpha" in fields:
+        rules.number("alpha", fields["alpha"], least=0, most=1)
     if "suggested_questions" in fields:
         checked["suggested_questions"] = rules.texts(
             "suggestedQuestions", fields["suggested_questions"], most=MAX_SUGGESTIONS, max_chars=MAX_SUGGESTION_CHARS

@@ -20,6 +20,7 @@ from kyrochat.errors import ProviderFault, ProviderUnavailable
 from kyrochat.retrieval.budgets import Budget
 from kyrochat.retrieval.ports import AnswerModel
 from kyrochat.retrieval.retriever import Retriever
+from kyrochat.retrieval.search_settings import NO_FILTER, DocumentFilter, SearchSettings
 from kyrochat.retrieval.types import Finished, Prompt, TextPiece, Turn
 
 HISTORY_MESSAGES = 40
@@ -36,6 +37,7 @@ class Assignment:
     bot: Bot
     question_id: UUID
     question: str
+    filter: DocumentFilter = NO_FILTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Answerer:
 
     async def _write(self, answer: OpenAnswer, assignment: Assignment) -> Ending:
         bot = assignment.bot
-        retrieval = await self.retriever.retrieve(bot, assignment.question)
+        retrieval = await self.retriever.retrieve(bot, assignment.question, SearchSettings(filter=assignment.filter))
         passages = retrieval.passages
         self.log.append(answer, PassagesFound(passages, (retrieval.trace,)))
         turns = await self._history(bot, assignment.question_id)

@@ -5,7 +5,7 @@ was put differently stands beside the first one, under the same parent, and so d
 """
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Any, assert_never
 from uuid import UUID, uuid4
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -17,6 +17,7 @@ from kyrochat.db.columns import new_id
 from kyrochat.db.models import Conversation, Message
 from kyrochat.db.states import MessageRole, MessageStatus
 from kyrochat.errors import Conflict, InvalidInput, NotFound
+from kyrochat.retrieval.search_settings import NO_FILTER, DocumentFilter
 
 # The ids of all that stand in one place are told at once.
 MAX_SIBLINGS = 100
@@ -62,11 +63,12 @@ class NewQuestion:
     conversation_id: UUID
     text: str
     parent_id: UUID | None = None
+    filter: DocumentFilter = NO_FILTER
 
 
 @dataclass(frozen=True, slots=True)
 class EditedQuestion:
-    """The same question in other words: a sibling of the first one."""
+    """The same question in other words, for the same documents: a sibling of the first one."""
 
     question_id: UUID
     text: str
@@ -160,6 +162,7 @@ async def store(
         position += 1
         parent_id = await _parent_id(session, conversation, request)
         await _must_have_room(session, conversation, parent_id)
+        document_filter = await _filter(session, conversation, request)
         question = Message(
             id=message_id(conversation),
             workspace_id=conversation.workspace_id,
@@ -168,6 +171,7 @@ async def store(
             position=position,
             role=MessageRole.USER,
             text=request.text,
+            document_filter=document_filter,
             idempotency_key=key,
         )
         session.add(question)
@@ -238,6 +242,15 @@ async def _parent_id(
     if parent is None or parent.role is not MessageRole.ASSISTANT:
         raise InvalidInput.at("parentId", "It names no answer of this conversation.")
     return parent.id
+
+
+async def _filter(
+    session: AsyncSession, conversation: Conversation, request: NewQuestion | EditedQuestion
+) -> dict[str, Any] | None:
+    if isinstance(request, EditedQuestion):
+        edited = await repository.message_in(session, conversation.id, request.question_id)
+        return edited.document_filter if edited else None
+    return None if request.filter == NO_FILTER else request.filter.to_json()
 
 
 async def _must_have_room(session: AsyncSession, conversation: Conversation, parent_id: UUID | None) -> None:

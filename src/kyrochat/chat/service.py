@@ -1,6 +1,6 @@
 """Use cases of conversations: asking, watching, stopping, reading."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -38,13 +38,12 @@ from kyrochat.db.states import MessageRole, MessageStatus, TitleOrigin
 from kyrochat.errors import Conflict, InvalidInput, NotFound
 from kyrochat.rates.limits import MESSAGES_PER_KEY, MESSAGES_PER_USER
 from kyrochat.rates.service import NO_LIMITS, Rates
-from kyrochat.retrieval.search_settings import SearchSettings
-from kyrochat.retrieval.types import Passage
+from kyrochat.retrieval.search_settings import NO_FILTER, DocumentFilter
+from kyrochat.retrieval.settings_rules import check_filter
 from kyrochat.rules import Rules
 
 MAX_QUESTION_CHARS = 20_000
 MAX_KEY_CHARS = 200
-MAX_SEARCH_RESULTS = 50
 # PostgreSQL's integers end here, long after any log.
 MAX_SEQUENCE = 2**31 - 1
 
@@ -65,23 +64,6 @@ class ChatService(ConversationReader):
     rates: Rates = NO_LIMITS
     # None: titles stay the starts of first questions.
     titles: TitleWriter | None = None
-
-    async def search(self, viewer: Viewer, bot_id: UUID, question: str, limit: int) -> Sequence[Passage]:
-        """Return up to `limit` passages for a question, best first, by the very path that answers use.
-
-        Raises:
-            InvalidInput: the question is empty or too long, or the limit out of range.
-            NotFound: the viewer has no such bot.
-        """
-        viewer.must(Act.SEARCH)
-        rules = Rules()
-        question = rules.text("query", question, max_chars=MAX_QUESTION_CHARS, min_chars=1)
-        rules.number("first", limit, least=1, most=MAX_SEARCH_RESULTS)
-        rules.enforce()
-        async with self.database.begin(viewer.workspaces) as session:
-            bot = await _bot(session, viewer, bot_id)
-        retriever = self.running.answerer.retriever
-        return (await retriever.retrieve(bot, question, SearchSettings(top_k=limit))).passages
 
     async def start(self, viewer: Viewer, bot_id: UUID, title: str | None) -> Conversation:
         """Begin a conversation with a bot. Without a title the first question gives it one.
@@ -120,11 +102,13 @@ class ChatService(ConversationReader):
         *,
         idempotency_key: str | None = None,
         parent_id: UUID | None = None,
+        wanted: DocumentFilter = NO_FILTER,
     ) -> Exchange:
         """Store a question with an empty answer, begin to write the answer, and return both at once.
 
         It follows the last message of the active branch, or the answer `parent_id`. The same idempotency key returns
-        the same exchange. One answer at a time is written in a conversation, whatever the branch: whoever asks
+        the same exchange. The answer is made from documents that the filter lets through, and so is each further one
+        to the same question. One answer at a time is written in a conversation, whatever the branch: whoever asks
         meanwhile is told so.
 
         Raises:
@@ -138,7 +122,10 @@ class ChatService(ConversationReader):
             Overloaded: too many answers are being written, or wait for that.
         """
         text, idempotency_key = _checked(viewer, text, idempotency_key)
-        return await self._ask(viewer, NewQuestion(conversation_id, text, parent_id), idempotency_key)
+        rules = Rules()
+        check_filter(rules, wanted)
+        rules.enforce()
+        return await self._ask(viewer, NewQuestion(conversation_id, text, parent_id, wanted), idempotency_key)
 
     async def edit(
         self, viewer: Viewer, message_id: UUID, text: str, *, idempotency_key: str | None = None
@@ -187,7 +174,8 @@ class ChatService(ConversationReader):
         # Whoever asks through a key has a budget of tokens, and shows his own titles if any.
         if self.titles is not None and viewer.key is None and question.position == 1:
             self.titles.begin(conversation, bot, question.text)
-        assignment = Assignment(bot, question.id, question.text)
+        wanted = DocumentFilter.from_json(question.document_filter or {})
+        assignment = Assignment(bot, question.id, question.text, wanted)
         self.running.start(answer.id, answer.workspace_id, token, assignment, viewer.counted_as)
         return exchange
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import uuid_utils.compat
 from sqlalchemy import Column, DateTime, Enum, ForeignKey, ForeignKeyConstraint, Text, Uuid, func
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field
 
 
@@ -44,6 +44,16 @@ def text_(default: str | None = "") -> Any:
 def json_list() -> Any:
     """A JSON array, empty by default."""
     return Field(default_factory=list, sa_column=Column(JSONB, nullable=False, server_default="[]"))
+
+
+def json_object() -> Any:
+    """A JSON object, empty by default."""
+    return Field(default_factory=dict, sa_column=Column(JSONB, nullable=False, server_default="{}"))
+
+
+def texts() -> Any:
+    """An array of texts, empty by default."""
+    return Field(default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default="{}"))
 
 
 def tenant() -> Any:

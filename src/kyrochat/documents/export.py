@@ -121,6 +121,8 @@ def _document(document: Document) -> Mapping[str, Any]:
         "id": document.id,
         "botId": document.bot_id,
         "title": document.title,
+        "tags": document.tags,
+        "metadata": document.attributes,
         "source": document.source,
         "url": document.url,
         "mediaType": document.media_type,

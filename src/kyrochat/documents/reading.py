@@ -14,6 +14,8 @@ from kyrochat.db.models import Document, DocumentDeletion
 from kyrochat.db.states import DocumentStatus
 from kyrochat.documents import repository
 from kyrochat.errors import NotFound
+from kyrochat.retrieval.search_settings import NO_FILTER, DocumentFilter
+from kyrochat.retrieval.settings_rules import check_filter
 from kyrochat.rules import Rules
 
 MAX_TITLE_CHARS = 300
@@ -63,18 +65,32 @@ class DocumentReader:
             return await repository.many(session, document_ids, reach=viewer.reach)
 
     async def page(
-        self, viewer: Viewer, bot_id: UUID, request: PageRequest, status: DocumentStatus | None
+        self,
+        viewer: Viewer,
+        bot_id: UUID,
+        request: PageRequest,
+        status: DocumentStatus | None,
+        wanted: DocumentFilter = NO_FILTER,
     ) -> Page[Document]:
-        """Return one page of a bot's documents, newest first."""
+        """Return one page of a bot's documents, newest first, of those that the filter lets through.
+
+        Raises:
+            InvalidInput: the filter is too large.
+        """
+        rules = Rules()
+        check_filter(rules, wanted)
+        rules.enforce()
         viewer.must(Act.READ_DOCUMENTS)
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.page_of(session, bot_id, request, reach=viewer.reach, status=status)
+            return await repository.page_of(session, bot_id, request, reach=viewer.reach, status=status, wanted=wanted)
 
-    async def count(self, viewer: Viewer, bot_id: UUID, status: DocumentStatus | None) -> int:
+    async def count(
+        self, viewer: Viewer, bot_id: UUID, status: DocumentStatus | None, wanted: DocumentFilter = NO_FILTER
+    ) -> int:
         """Return how many documents `page` leads through."""
         viewer.must(Act.READ_DOCUMENTS)
         async with self.database.begin(viewer.workspaces) as session:
-            return await repository.count(session, bot_id, reach=viewer.reach, status=status)
+            return await repository.count(session, bot_id, reach=viewer.reach, status=status, wanted=wanted)
 
     async def text(self, viewer: Viewer, document: Document, version: int | None, start: int, end: int | None) -> str:
         """Return characters [start, end) of the extracted text of a version, by default the live one.

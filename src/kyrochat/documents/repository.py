@@ -13,6 +13,8 @@ from kyrochat.db.keyset import Page, PageRequest, page
 from kyrochat.db.models import Bot, Chunk, Document, DocumentDeletion, DocumentVersion, WebPage
 from kyrochat.db.states import DocumentStatus
 from kyrochat.db.tenancy import Reach
+from kyrochat.retrieval.filter_repository import conditions
+from kyrochat.retrieval.search_settings import NO_FILTER, DocumentFilter
 
 
 def _live(reach: Reach) -> SelectOfScalar[Document]:
@@ -100,18 +102,24 @@ async def page_of(
     *,
     reach: Reach,
     status: DocumentStatus | None,
+    wanted: DocumentFilter = NO_FILTER,
 ) -> Page[Document]:
-    """Return one page of a bot's documents, newest first, all or those of one status."""
-    query = _live(reach).where(Document.bot_id == bot_id)
+    """Return one page of a bot's documents, newest first, all or those of one status and a filter."""
+    query = _live(reach).where(Document.bot_id == bot_id, *conditions(bot_id, wanted))
     if status is not None:
         query = query.where(Document.status == status)
     return await page(session, query, Document.id, request)
 
 
-async def count(session: AsyncSession, bot_id: UUID, *, reach: Reach, status: DocumentStatus | None) -> int:
+async def count(
+    session: AsyncSession, bot_id: UUID, *, reach: Reach, status: DocumentStatus | None, wanted: DocumentFilter
+) -> int:
     """Return how many documents `page_of` leads through."""
     query = select(func.count()).where(
-        Document.bot_id == bot_id, reach.covers(Document), col(Document.deleted_at).is_(None)
+        Document.bot_id == bot_id,
+        reach.covers(Document),
+        col(Document.deleted_at).is_(None),
+        *conditions(bot_id, wanted),
     )
     if status is not None:
         query = query.where(Document.status == status)

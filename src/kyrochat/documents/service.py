@@ -19,6 +19,7 @@ from kyrochat.documents import repository
 from kyrochat.documents.incoming import once, peek, safe_name
 from kyrochat.documents.intake import UNLIMITED, Intake, Quota, start_over
 from kyrochat.documents.kinds import FETCH, INGEST, PAUSABLE, PURGE_DOCUMENT, job_key, queue_job
+from kyrochat.documents.labels import NO_LABELS, Labels, checked_labels
 from kyrochat.documents.media_types import detect
 from kyrochat.documents.reading import MAX_TEXT_CHARS, MAX_TITLE_CHARS, DocumentReader
 from kyrochat.documents.storage import FileStore
@@ -54,11 +55,13 @@ class DocumentService(DocumentReader):
     quota: Quota = UNLIMITED
     rates: Rates = NO_LIMITS
 
-    async def add_text(self, viewer: Viewer, bot_id: UUID, title: str, body: str) -> Document:
+    async def add_text(
+        self, viewer: Viewer, bot_id: UUID, title: str, body: str, labels: Labels = NO_LABELS
+    ) -> Document:
         """Store a text as a document and queue its ingestion.
 
         Raises:
-            InvalidInput: the title or text is empty or too long.
+            InvalidInput: the title or text is empty or too long, or a label breaks a rule.
             NotFound: the viewer has no such bot.
             Forbidden: the viewer may not change it.
             QuotaExceeded: the workspace is full.
@@ -68,29 +71,39 @@ class DocumentService(DocumentReader):
         rules = Rules()
         title = rules.text("title", title, max_chars=MAX_TITLE_CHARS, min_chars=1)
         _check_text(rules, body)
+        labels = checked_labels(rules, labels)
         rules.enforce()
-        return await self._add(viewer, bot_id, title, DocumentSource.TEXT, "text/plain", once(body.encode()))
+        return await self._add(viewer, bot_id, title, labels, DocumentSource.TEXT, "text/plain", once(body.encode()))
 
     async def add_file(
-        self, viewer: Viewer, bot_id: UUID, filename: str | None, title: str | None, content: AsyncIterator[bytes]
+        self,
+        viewer: Viewer,
+        bot_id: UUID,
+        filename: str | None,
+        title: str | None,
+        content: AsyncIterator[bytes],
+        labels: Labels = NO_LABELS,
     ) -> Document:
         """Store a file as a document and queue its ingestion. Its format is told by its content.
 
         Raises:
-            InvalidInput: the title is too long, the file too large, or of a format that cannot be read.
+            InvalidInput: the title is too long, the file too large, or of a format that cannot be read; or a label
+                breaks a rule.
             NotFound, Forbidden, QuotaExceeded, SameContent, RateLimited: as for `add_text`.
         """
         rules = Rules()
         title = rules.text("title", title or safe_name(filename) or "Untitled", max_chars=MAX_TITLE_CHARS, min_chars=1)
+        labels = checked_labels(rules, labels)
         rules.enforce()
         media_type, content = await _detect(filename, content)
-        return await self._add(viewer, bot_id, title, DocumentSource.UPLOAD, media_type, content)
+        return await self._add(viewer, bot_id, title, labels, DocumentSource.UPLOAD, media_type, content)
 
     async def _add(
         self,
         viewer: Viewer,
         bot_id: UUID,
         title: str,
+        labels: Labels,
         source: DocumentSource,
         media_type: str,
         content: AsyncIterator[bytes],
@@ -105,6 +118,8 @@ class DocumentService(DocumentReader):
             source=source,
             media_type=media_type,
             content_hash=b"",  # known when it is stored
+            tags=list(labels.tags),
+            attributes=dict(labels.metadata),
         )
         return await self._intake.add(document, content)
 

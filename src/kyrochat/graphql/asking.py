@@ -8,6 +8,7 @@ from strawberry import UNSET
 from kyrochat.chat import exchanges
 from kyrochat.graphql.chat import AnswerId, Conversation, ConversationId, Message
 from kyrochat.graphql.context import Info
+from kyrochat.graphql.filters import DocumentFilterInput, document_filter
 from kyrochat.graphql.ids import optional_row_id, row_id
 from kyrochat.graphql.problems import ConflictProblem, InvalidInputProblem, NotFoundProblem, QuotaExceededProblem
 
@@ -55,6 +56,10 @@ class SendMessageInput:
     )
     parent_id: strawberry.ID | None = strawberry.field(
         default=UNSET, description="The answer that the question follows; by default the end of the active branch."
+    )
+    filter: DocumentFilterInput | None = strawberry.field(
+        default=UNSET,
+        description="Answer from these documents only; so do further answers to the question, and edits of it.",
     )
 
 
@@ -113,6 +118,7 @@ class ChatMutation:
             input.text,
             idempotency_key=None if input.idempotency_key is UNSET else input.idempotency_key,
             parent_id=optional_row_id("Message", input.parent_id),
+            wanted=document_filter(input.filter),
         )
         return Exchange.from_service(exchange)
 

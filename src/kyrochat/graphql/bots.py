@@ -13,6 +13,7 @@ from kyrochat.db import models
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.enums import DocumentStatus, Language
 from kyrochat.graphql.feedback import Feedback, RatingFilter, Since
+from kyrochat.graphql.filters import Filter, document_filter
 from kyrochat.graphql.ids import global_id, optional_row_id, row_id
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
@@ -33,6 +34,11 @@ INSTRUCTIONS = "How it should answer: tone, language, what to leave out. Up to 2
 MODEL = "The model that writes its answers; the server's default when empty."
 TEMPERATURE = "0 to 2: how freely the model words its answers. The offline answerer quotes and ignores it."
 TOP_K = "How many passages an answer may use, 1 to 50."
+MIN_SCORE = "What scores less is neither shown nor used: 0 to 1, as `Passage.score`."
+ALPHA = (
+    "The weight of the leg that finds by meaning, 0 to 1; the one that finds by words has the rest. "
+    "Null: the server's default, which was measured."
+)
 GREETING = "What it says first; shown by frontends."
 SUGGESTIONS = "Questions that frontends may offer, up to 10."
 LANGUAGE = (
@@ -52,6 +58,8 @@ class Bot(Node):
     model: str = strawberry.field(description="The model that writes its answers.")
     temperature: float = strawberry.field(description=TEMPERATURE)
     top_k: int = strawberry.field(description=TOP_K)
+    min_score: float = strawberry.field(description=MIN_SCORE)
+    alpha: float | None = strawberry.field(description=ALPHA)
     greeting: str = strawberry.field(description=GREETING)
     suggested_questions: list[str] = strawberry.field(description=SUGGESTIONS)
     language: Language = strawberry.field(description=LANGUAGE)
@@ -71,6 +79,8 @@ class Bot(Node):
             model=row.model or context.services.answer_model,
             temperature=row.temperature,
             top_k=row.top_k,
+            min_score=row.min_score,
+            alpha=row.alpha,
             greeting=row.greeting,
             suggested_questions=row.suggested_questions,
             language=Language(row.language),
@@ -95,12 +105,18 @@ class Bot(Node):
         last: Last = UNSET,
         before: Before = UNSET,
         status: Status = UNSET,
+        filter: Filter = UNSET,
     ) -> Connection[Annotated["Document", strawberry.lazy("kyrochat.graphql.documents")]]:
         """Page."""
         documents, viewer = info.context.services.documents, info.context.viewer
-        page = await documents.page(viewer, self.row.id, page_request(first, after, last, before), status or None)
+        wanted = document_filter(filter)
+        page = await documents.page(
+            viewer, self.row.id, page_request(first, after, last, before), status or None, wanted
+        )
         return connection(
-            page, lambda row: translate(row, info.context), lambda: documents.count(viewer, self.row.id, status or None)
+            page,
+            lambda row: translate(row, info.context),
+            lambda: documents.count(viewer, self.row.id, status or None, wanted),
         )
 
     @strawberry.field(description="Your conversations with it, newest first.")
@@ -159,6 +175,8 @@ class CreateBotInput:
     model: str | None = strawberry.field(default=UNSET, description=MODEL)
     temperature: float | None = strawberry.field(default=UNSET, description=TEMPERATURE)
     top_k: int | None = strawberry.field(default=UNSET, description=TOP_K)
+    min_score: float | None = strawberry.field(default=UNSET, description=MIN_SCORE)
+    alpha: float | None = strawberry.field(default=UNSET, description=ALPHA)
     greeting: str | None = strawberry.field(default=UNSET, description=GREETING)
     suggested_questions: list[str] | None = strawberry.field(default=UNSET, description=SUGGESTIONS)
     language: Language | None = strawberry.field(default=UNSET, description=LANGUAGE)
@@ -175,6 +193,8 @@ class UpdateBotInput:
     model: str | None = strawberry.field(default=UNSET, description=MODEL)
     temperature: float | None = strawberry.field(default=UNSET, description=TEMPERATURE)
     top_k: int | None = strawberry.field(default=UNSET, description=TOP_K)
+    min_score: float | None = strawberry.field(default=UNSET, description=MIN_SCORE)
+    alpha: float | None = strawberry.field(default=UNSET, description=ALPHA)
     greeting: str | None = strawberry.field(default=UNSET, description=GREETING)
     suggested_questions: list[str] | None = strawberry.field(default=UNSET, description=SUGGESTIONS)
     language: Language | None = strawberry.field(default=UNSET, description=LANGUAGE)
@@ -202,6 +222,8 @@ def _fields(input: CreateBotInput | UpdateBotInput) -> BotFields:
         "model": input.model,
         "temperature": input.temperature,
         "top_k": input.top_k,
+        "min_score": input.min_score,
+        "alpha": input.alpha,
         "greeting": input.greeting,
         "suggested_questions": input.suggested_questions,
         "language": input.language,

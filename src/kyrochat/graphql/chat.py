@@ -19,7 +19,7 @@ from kyrochat.graphql.feedback import Feedback
 from kyrochat.graphql.ids import global_id, row_id
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
-from kyrochat.graphql.passages import Citation, Passage
+from kyrochat.graphql.passages import Citation
 from kyrochat.graphql.searches import Retrieval, SearchTrace
 from kyrochat.graphql.shares import Share
 from kyrochat.graphql.translate import translate
@@ -260,19 +260,6 @@ class ChatQuery:
         """Load."""
         row = await info.context.conversations.load(row_id("Conversation", id))
         return Conversation.from_row(row) if row else None
-
-    @strawberry.field(description="Passages for a question, best first, by the very path that answers use.")
-    async def search(
-        self,
-        info: Info,
-        bot_id: Annotated[strawberry.ID, strawberry.argument(description="The bot whose documents to search.")],
-        query: Annotated[str, strawberry.argument(description="A question, or just words.")],
-        first: Annotated[int | None, strawberry.argument(description="How many at most: 1 to 50.")] = 8,
-    ) -> list[Passage]:
-        """Search."""
-        chat = info.context.services.chat
-        found = await chat.search(info.context.viewer, row_id("Bot", bot_id), query, 8 if first is None else first)
-        return await Passage.of_live_documents(found, info.context)
 
 
 @strawberry.type

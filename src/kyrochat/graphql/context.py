@@ -29,6 +29,7 @@ from kyrochat.accounts.workspaces import WorkspaceService
 from kyrochat.bots.service import BotService
 from kyrochat.chat.conversations import ConversationService
 from kyrochat.chat.feedback import FeedbackService, RatedAnswer
+from kyrochat.chat.searching import SearchService
 from kyrochat.chat.service import ChatService
 from kyrochat.chat.sharing import SharingService
 from kyrochat.db.models import (
@@ -48,6 +49,7 @@ from kyrochat.db.models import (
     Workspace,
 )
 from kyrochat.db.states import CrawlPageState, WorkspaceRole
+from kyrochat.documents.relabelling import Relabelling
 from kyrochat.documents.service import DocumentService
 from kyrochat.documents.web.crawls import CrawlService
 from kyrochat.documents.web.service import WebDocumentService
@@ -81,9 +83,11 @@ class Services:
     presences: Presences
     bots: BotService
     documents: DocumentService
+    relabelling: Relabelling
     web_documents: WebDocumentService
     crawls: CrawlService
     chat: ChatService
+    searches: SearchService
     conversations: ConversationService
     feedback: FeedbackService
     question_sets: QuestionSetService

@@ -15,6 +15,7 @@ from kyrochat.graphql.bots import Bot, BotId
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.documents import Document
 from kyrochat.graphql.enums import CrawlPageState, CrawlStatus
+from kyrochat.graphql.filters import METADATA, TAGS, Metadata, labels
 from kyrochat.graphql.ids import global_id, row_id
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
@@ -155,6 +156,8 @@ class CrawlSiteInput:
         description="How many links away from the first page: 0 to 10. Pages of the site's sitemaps count as 1 away.",
     )
     refresh_every_seconds: int | None = strawberry.field(default=UNSET, description=REFRESH)
+    tags: list[str] | None = strawberry.field(default=UNSET, description=f"Of each of its documents. {TAGS}")
+    metadata: Metadata | None = strawberry.field(default=UNSET, description=f"Of each of its documents. {METADATA}")
 
 
 CrawlSiteResult = Annotated[
@@ -212,6 +215,7 @@ class CrawlMutation:
             DEFAULT_PAGES if input.max_pages is None else input.max_pages,
             DEFAULT_DEPTH if input.max_depth is None else input.max_depth,
             None if input.refresh_every_seconds is UNSET else input.refresh_every_seconds,
+            labels(input.tags, input.metadata),
         )
         return Crawl.from_row(row)
 

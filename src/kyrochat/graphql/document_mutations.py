@@ -9,6 +9,7 @@ from strawberry import UNSET
 
 from kyrochat.graphql.context import Info
 from kyrochat.graphql.documents import Document, DocumentDeletion, DocumentId
+from kyrochat.graphql.filters import METADATA, TAGS, Metadata, labels, metadata_of
 from kyrochat.graphql.ids import row_id
 from kyrochat.graphql.problems import ConflictProblem, InvalidInputProblem, NotFoundProblem, QuotaExceededProblem
 from kyrochat.graphql.transport.uploads import Upload
@@ -23,6 +24,8 @@ class AddTextDocumentInput:
     bot_id: strawberry.ID = strawberry.field(description="The bot that shall answer from it.")
     title: str = strawberry.field(description="How it is called in citations, up to 300 characters.")
     text: str = strawberry.field(description="The text. Requests end at 256 KiB: upload longer texts as a file.")
+    tags: list[str] | None = strawberry.field(default=UNSET, description=TAGS)
+    metadata: Metadata | None = strawberry.field(default=UNSET, description=METADATA)
 
 
 @strawberry.input(description="A file as a document.")
@@ -37,6 +40,8 @@ class UploadDocumentInput:
         )
     )
     title: str | None = strawberry.field(default=UNSET, description="By default the file's name.")
+    tags: list[str] | None = strawberry.field(default=UNSET, description=TAGS)
+    metadata: Metadata | None = strawberry.field(default=UNSET, description=METADATA)
 
 
 @strawberry.input(description="A new text for a document.")
@@ -57,9 +62,25 @@ class ReplaceDocumentInput:
     title: str | None = strawberry.field(default=UNSET, description="A new title; the old one by default.")
 
 
+@strawberry.input(description="Changes of a document; what is left out, or null, stays as it is.")
+class UpdateDocumentInput:
+    """For `updateDocument`."""
+
+    id: strawberry.ID = strawberry.field(description="The document.")
+    title: str | None = strawberry.field(
+        default=UNSET, description="How it is called in citations, up to 300 characters."
+    )
+    tags: list[str] | None = strawberry.field(default=UNSET, description=f"All its tags from now on. {TAGS}")
+    metadata: Metadata | None = strawberry.field(default=UNSET, description=f"All its metadata from now on. {METADATA}")
+
+
 AddDocumentResult = Annotated[
     Document | InvalidInputProblem | ConflictProblem | QuotaExceededProblem | NotFoundProblem,
     strawberry.union("AddDocumentResult", description="The document, queued for ingestion, or why there is none."),
+]
+UpdateDocumentResult = Annotated[
+    Document | InvalidInputProblem | NotFoundProblem,
+    strawberry.union("UpdateDocumentResult", description="The document as it is now, or why it was not changed."),
 ]
 DeleteDocumentResult = Annotated[
     DocumentDeletion | NotFoundProblem,
@@ -77,7 +98,13 @@ class DocumentMutation:
     ) -> AddDocumentResult:
         """Add."""
         documents = info.context.services.documents
-        row = await documents.add_text(info.context.viewer, row_id("Bot", input.bot_id), input.title, input.text)
+        row = await documents.add_text(
+            info.context.viewer,
+            row_id("Bot", input.bot_id),
+            input.title,
+            input.text,
+            labels(input.tags, input.metadata),
+        )
         return Document.from_row(row)
 
     @strawberry.mutation(
@@ -94,6 +121,24 @@ class DocumentMutation:
             input.file.filename,
             input.title or None,
             _pieces(input.file),
+            labels(input.tags, input.metadata),
+        )
+        return Document.from_row(row)
+
+    @strawberry.mutation(
+        description="Change a document's title, tags or metadata. Searches know tags and metadata at once, and the "
+        "words of a new title a moment later."
+    )
+    async def update_document(
+        self, info: Info, input: Annotated[UpdateDocumentInput, strawberry.argument(description="What to change.")]
+    ) -> UpdateDocumentResult:
+        """Change."""
+        row = await info.context.services.relabelling.update(
+            info.context.viewer,
+            row_id("Document", input.id),
+            title=input.title or None,
+            tags=None if input.tags is UNSET else input.tags,
+            metadata=None if input.metadata is UNSET else metadata_of(input.metadata),
         )
         return Document.from_row(row)
 

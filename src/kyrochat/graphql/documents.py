@@ -11,6 +11,7 @@ from kyrochat.db import models
 from kyrochat.errors import NotFound
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.enums import DocumentDeletionStatus, DocumentSource, DocumentStage, DocumentStatus
+from kyrochat.graphql.filters import Metadata
 from kyrochat.graphql.ids import global_id, row_id
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.translate import translate
@@ -49,6 +50,8 @@ class Document(Node):
         description="Counts re-ingestions: passages and citations name the version they come from."
     )
     chunk_count: int = strawberry.field(description="Into how many passages it was cut.")
+    tags: list[str] = strawberry.field(description="Its tags, by which searches can be filtered.")
+    metadata: Metadata = strawberry.field(description="What else is known of it, by which searches can be filtered.")
     created_at: datetime = strawberry.field(description="When it was added.")
     updated_at: datetime = strawberry.field(description="When it last changed.")
 
@@ -71,6 +74,8 @@ class Document(Node):
             failure=row.failure,
             version=row.live_version or row.version,
             chunk_count=row.chunk_count,
+            tags=row.tags,
+            metadata=Metadata(row.attributes),
             created_at=row.created_at,
             updated_at=row.updated_at,
         )

@@ -24,6 +24,7 @@ from kyrochat.graphql.evaluation_comparisons import EvaluationComparisonQuery
 from kyrochat.graphql.evaluation_mutations import EvaluationMutation
 from kyrochat.graphql.evaluations import Evaluation, EvaluationQuery, EvaluationSubscription
 from kyrochat.graphql.feedback_mutations import FeedbackMutation
+from kyrochat.graphql.filters import METADATA_SCALAR, METADATA_VALUE_SCALAR, Metadata, MetadataValue
 from kyrochat.graphql.ids import NOBODYS_ID, split_id
 from kyrochat.graphql.ingestion import IngestionMutation, IngestionQuery, IngestionSubscription
 from kyrochat.graphql.invitation_mutations import InvitationMutation
@@ -35,12 +36,13 @@ from kyrochat.graphql.own_data import OwnDataMutation
 from kyrochat.graphql.permissions import NODES, KeyGuard, must_reach
 from kyrochat.graphql.problems import EXCEPTION_HANDLERS
 from kyrochat.graphql.question_sets import QuestionSet, QuestionSetMutation, QuestionSetQuery
+from kyrochat.graphql.search_queries import SearchQuery
 from kyrochat.graphql.sessions import SessionMutation
 from kyrochat.graphql.shared import SharedQuery
 from kyrochat.graphql.shares import Share, ShareMutation
 from kyrochat.graphql.socket_credentials import SocketMutation
 from kyrochat.graphql.translate import translate
-from kyrochat.graphql.transport.schema_setup import KyroSchema
+from kyrochat.graphql.transport.schema_setup import KyroSchema, make_schema_config
 from kyrochat.graphql.transport.time_limit import TimeLimit
 from kyrochat.graphql.users import UserMutation, UserQuery
 from kyrochat.graphql.web import WebMutation
@@ -148,6 +150,7 @@ class Query(
     DocumentQuery,
     CrawlQuery,
     IngestionQuery,
+    SearchQuery,
     ChatQuery,
     ConversationQuery,
     QuestionSetQuery,
@@ -218,6 +221,7 @@ def build_schema(*, introspection: bool = True) -> KyroSchema:
             Invitation,
         ],
         exception_handlers=EXCEPTION_HANDLERS,
+        config=make_schema_config({Metadata: METADATA_SCALAR, MetadataValue: METADATA_VALUE_SCALAR}),
         extensions=[CostGuard, KeyGuard, TimeLimit],
         introspection=introspection,
     )

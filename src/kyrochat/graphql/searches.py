@@ -8,6 +8,7 @@ import strawberry
 from kyrochat.graphql.context import Info
 from kyrochat.graphql.documents import Document
 from kyrochat.graphql.enums import CandidateFate, SearchLeg, SearchLegStatus
+from kyrochat.graphql.filters import DocumentFilter
 from kyrochat.graphql.ids import global_id
 from kyrochat.retrieval import search_settings, trace
 
@@ -25,11 +26,18 @@ class SearchSettings:
         description="The weight of the leg by meaning, 0 to 1; the one by words has the rest."
     )
     legs: list[SearchLeg] = strawberry.field(description="The legs that were wanted, where they are set up.")
+    filter: DocumentFilter | None = strawberry.field(description="Which documents were searched; null: all.")
 
     @classmethod
     def from_value(cls, value: search_settings.UsedSettings) -> "SearchSettings":
         """Translate."""
-        return cls(top_k=value.top_k, min_score=value.min_score, alpha=value.alpha, legs=list(value.legs))
+        return cls(
+            top_k=value.top_k,
+            min_score=value.min_score,
+            alpha=value.alpha,
+            legs=list(value.legs),
+            filter=DocumentFilter.from_value(value.filter),
+        )
 
 
 @strawberry.type(description="What one leg of a search did.")

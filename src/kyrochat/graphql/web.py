@@ -8,6 +8,7 @@ from strawberry import UNSET
 from kyrochat.graphql.context import Info
 from kyrochat.graphql.document_mutations import AddDocumentResult
 from kyrochat.graphql.documents import Document, DocumentId
+from kyrochat.graphql.filters import METADATA, TAGS, Metadata, labels
 from kyrochat.graphql.ids import row_id
 
 REFRESH = "How often the page is read again, in seconds: 60 to 31,622,400. Left out or null: never by itself."
@@ -23,6 +24,8 @@ class AddWebDocumentInput:
         default=UNSET, description="How it is called in citations, up to 300 characters. By default what the page says."
     )
     refresh_every_seconds: int | None = strawberry.field(default=UNSET, description=REFRESH)
+    tags: list[str] | None = strawberry.field(default=UNSET, description=TAGS)
+    metadata: Metadata | None = strawberry.field(default=UNSET, description=METADATA)
 
 
 @strawberry.input(description="How often a document from the web is read again.")
@@ -47,7 +50,12 @@ class WebMutation:
         """Add."""
         every_s = None if input.refresh_every_seconds is UNSET else input.refresh_every_seconds
         row = await info.context.services.web_documents.add(
-            info.context.viewer, row_id("Bot", input.bot_id), input.url, input.title or None, every_s
+            info.context.viewer,
+            row_id("Bot", input.bot_id),
+            input.url,
+            input.title or None,
+            every_s,
+            labels(input.tags, input.metadata),
         )
         return Document.from_row(row)
 

@@ -8,12 +8,14 @@ from uuid import UUID
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.bots.service import BotService
 from kyrochat.chat.awaited import AwaitedAnswer
+from kyrochat.chat.searching import SearchService
 from kyrochat.chat.service import ChatService
 from kyrochat.chat.transcripts import Place, Transcripts
 from kyrochat.db.keyset import MAX_PAGE, PageRequest
 from kyrochat.db.models import Bot
 from kyrochat.documents.service import DocumentService
 from kyrochat.errors import InvalidInput, NotFound
+from kyrochat.retrieval.search_settings import SearchSettings
 from kyrochat.retrieval.types import Turn
 
 MAX_BOTS = 500
@@ -32,6 +34,7 @@ class ToolServices:
 
     bots: BotService
     chat: ChatService
+    searches: SearchService
     transcripts: Transcripts
     documents: DocumentService
     id_of: Callable[[str, UUID], str]
@@ -82,7 +85,8 @@ async def search_documents(services: ToolServices, viewer: Viewer, arguments: Ar
     limit = arguments.get("limit", DEFAULT_PASSAGES)
     if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_PASSAGES:
         raise InvalidInput.at("limit", f"It is a number from 1 to {MAX_PASSAGES}.")
-    passages = await services.chat.search(viewer, bot.id, _text(arguments, "query"), limit)
+    wanted = SearchSettings(top_k=limit)
+    found = await services.searches.search(viewer, bot.id, _text(arguments, "query"), wanted)
     shown = [
         {
             "text": passage.text,
@@ -95,7 +99,7 @@ async def search_documents(services: ToolServices, viewer: Viewer, arguments: Ar
             "heading": passage.heading,
             "page": passage.page,
         }
-        for passage in passages
+        for passage in found.passages
     ]
     return {"passages": shown}
 

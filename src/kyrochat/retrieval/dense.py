@@ -19,7 +19,7 @@ from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval import vector_repository as rows
 from kyrochat.retrieval.embedders import Embedders
 from kyrochat.retrieval.ports import Embedder, Vector
-from kyrochat.retrieval.postgres_vectors import copied
+from kyrochat.retrieval.postgres_vectors import PostgresVectors, copied
 from kyrochat.retrieval.vector_repository import ChunkText
 from kyrochat.retrieval.vector_stores import VectorStores, dimensions_of
 
@@ -82,8 +82,10 @@ class DenseRetrieval:
             raise NoVectors(reason)
         return target, embedder
 
-    async def nearest(self, target: VectorSet, query: Vector, limit: int) -> Sequence[tuple[UUID, float]]:
-        """Return up to `limit` (chunk id, score) of the set, best first. Hits may be stale.
+    async def nearest(
+        self, target: VectorSet, query: Vector, limit: int, documents: Sequence[UUID] | None = None
+    ) -> Sequence[tuple[UUID, float]]:
+        """Return up to `limit` (chunk id, score) of the set, best first. Hits may be stale, or of other `documents`.
 
         Raises:
             ProviderUnavailable: its store did not answer.
@@ -91,7 +93,12 @@ class DenseRetrieval:
         index = self.stores.of(target.store, target.dimensions or 0)
         if index is None or len(query) != target.dimensions:
             raise ProviderUnavailable("The embedding model has changed behind its name.", retryable=False)
-        return await index.search(target, query, limit)
+        return await index.search(target, query, limit, documents)
+
+    async def scores(self, target: VectorSet, query: Vector, chunk_ids: Sequence[UUID]) -> dict[UUID, float]:
+        """Return the scores of chunks; nothing where their store cannot tell them."""
+        index = self.stores.of(target.store, target.dimensions or 0)
+        return await index.scores(target, query, chunk_ids) if isinstance(index, PostgresVectors) else {}
 
     async def written(self, workspace_id: UUID, bot_id: UUID) -> list[VectorSet]:
         """Return the sets of the bot into which this process can write; a bot without any gets its first one.

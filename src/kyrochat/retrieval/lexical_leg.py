@@ -15,7 +15,7 @@ from kyrochat.retrieval.lexicon import Lexicon
 from kyrochat.retrieval.lexicons import Lexicons
 from kyrochat.retrieval.proximity import RERANKED, proximity_bonus
 from kyrochat.retrieval.rare_terms import is_enough, rare_terms
-from kyrochat.retrieval.search_settings import UsedSettings
+from kyrochat.retrieval.search import Search
 from kyrochat.retrieval.types import Passage
 
 CANDIDATES = 50
@@ -46,10 +46,11 @@ class LexicalLeg:
     lexicons: Lexicons
     encoders: Encoders = ENCODERS
 
-    async def search(self, session: AsyncSession, bot: Bot, question: str, used: UsedSettings) -> LexicalHits:
+    async def search(self, session: AsyncSession, search: Search) -> LexicalHits:
         """Return the passages that share a word with the question. It must be the session's first work, or of one
         snapshot with it: a version that goes live between statements would leave hits without passages.
         """
+        bot, question = search.bot, search.question
         await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         # Read with the rows, not with the bot, which the caller may have had for a while.
         encoding = await encoding_repository.live(session, bot.id)
@@ -59,7 +60,7 @@ class LexicalLeg:
         if not weights:
             return LexicalHits()
         vector = to_sparsevec_text(to_vector(weights))
-        hits = await _hits(session, bot.id, weights, lexicon, encoding, used.top_k)
+        hits = await _hits(session, search, weights, lexicon, encoding)
         passages = await repository.passages(session, dict(hits), bot_id=bot.id)
         ranked = [passages[chunk_id] for chunk_id, _ in hits if chunk_id in passages]
         found = LexicalHits(ranked, vector=vector, encoding=encoding)
@@ -77,15 +78,17 @@ class LexicalLeg:
 
 
 async def _hits(
-    session: AsyncSession, bot_id: UUID, weights: Mapping[str, float], lexicon: Lexicon, encoding: Encoding, top_k: int
+    session: AsyncSession, search: Search, weights: Mapping[str, float], lexicon: Lexicon, encoding: Encoding
 ) -> list[tuple[UUID, float]]:
+    bot_id, top_k, documents = search.bot.id, search.used.top_k, search.documents
     vector, limit = to_sparsevec_text(to_vector(weights)), max(CANDIDATES, top_k)
-    if encoding.salted and (rare := rare_terms(weights, lexicon)):
+    # A filter may leave few chunks of a rare term, and then all of the others are looked at anyway.
+    if documents is None and encoding.salted and (rare := rare_terms(weights, lexicon)):
         salts = encoding.salt(bot_id, to_vector({term: weights[term] for term in rare}))
         hits = await repository.salted_hits(session, bot_id, vector, salts, encoding=encoding, limit=limit)
         if is_enough(hits, weights, rare, max(TOP, top_k)):
             return hits
-    return await repository.lexical_hits(session, bot_id, vector, encoding=encoding, limit=limit)
+    return await repository.lexical_hits(session, bot_id, vector, encoding=encoding, limit=limit, documents=documents)
 
 
 def _with_bonuses(found: LexicalHits, question: str, lexicon: Lexicon, encoder: Encoder) -> LexicalHits:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 MAX_BATCH_DOCUMENTS = 100
 MAX_TOP_K = 10_000
+# A condition names no more documents; where more match, so many hits of all of them are returned instead.
+MAX_FILTERED_DOCUMENTS = 1_000
+OVERFETCHED = 1_000
 # Pinecone takes 2 MB a request; a number between -1 and 1 has up to 24 characters with its comma.
 MAX_BATCH_BYTES = 1_900_000
 _NUMBER_BYTES = 24
@@ -100,14 +103,23 @@ class PineconeIndex:
             if stored != len(batch):
                 raise ProviderUnavailable(f"Pinecone stored {first + stored} of {len(vectors)} vectors. Try again.")
 
-    async def search(self, target: VectorSet, query: Vector, limit: int) -> list[tuple[UUID, float]]:
+    async def search(
+        self, target: VectorSet, query: Vector, limit: int, documents: Sequence[UUID] | None = None
+    ) -> list[tuple[UUID, float]]:
         """Return up to `limit` (chunk id, dot product) of the set's vectors, best first, whatever their version.
+
+        Of `documents` only, up to `MAX_FILTERED_DOCUMENTS`; where there are more, as many of all as Pinecone returns.
 
         Raises:
             ProviderUnavailable: the index did not answer in time.
         """
         if limit < 1:
             return []
+        condition, top_k = _of_set(target), min(limit, MAX_TOP_K)
+        if documents is not None and len(documents) <= MAX_FILTERED_DOCUMENTS:
+            condition["$and"].append({"document": {"$in": [str(each) for each in documents]}})
+        elif documents is not None:
+            top_k = OVERFETCHED
 
         async def ask() -> list[tuple[UUID, float]]:
             index = await self.connection.find()
@@ -118,8 +130,8 @@ class PineconeIndex:
                 lambda: index.documents.search(
                     namespace=namespace_of(target.workspace_id),
                     score_by=[{"type": "dense_vector", "field": EMBEDDING_FIELD, "values": [*query]}],
-                    filter=_of_set(target),
-                    top_k=min(limit, MAX_TOP_K),
+                    filter=condition,
+                    top_k=top_k,
                 ),
             )
             return [] if found is None else _hits(found.matches, target.scheme)

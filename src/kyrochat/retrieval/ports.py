@@ -71,8 +71,12 @@ class VectorIndex(Protocol):
         """
         ...
 
-    async def search(self, target: VectorSet, query: Vector, limit: int) -> Sequence[tuple[UUID, float]]:
+    async def search(
+        self, target: VectorSet, query: Vector, limit: int, documents: Sequence[UUID] | None = None
+    ) -> Sequence[tuple[UUID, float]]:
         """Return up to `limit` (chunk id, score) of the set, best first.
+
+        With `documents` it looks for theirs; where these are too many to be told, it returns more than `limit` of all.
 
         Raises:
             ProviderUnavailable: the index did not answer in time.

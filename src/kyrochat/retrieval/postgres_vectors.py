@@ -13,7 +13,7 @@ from kyrochat.db.models import VectorSet
 from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval import vector_repository as rows
 from kyrochat.retrieval.ports import Vector
-from kyrochat.retrieval.vector_search import is_indexed, nearest, nearly_nearest
+from kyrochat.retrieval.vector_search import is_indexed, nearest, nearly_nearest, scores
 
 # What an HNSW index on half-precision vectors can hold. An embedder can be asked for fewer.
 MAX_DIMENSIONS = 4_000
@@ -47,13 +47,22 @@ class PostgresVectors:
                 session, target, [chunk_id for chunk_id, _ in vectors], [in_words(vector) for _, vector in vectors]
             )
 
-    async def search(self, target: VectorSet, query: Vector, limit: int) -> list[tuple[UUID, float]]:
-        """Return up to `limit` (chunk id, dot product) of the set's live chunks, best first."""
+    async def search(
+        self, target: VectorSet, query: Vector, limit: int, documents: Sequence[UUID] | None = None
+    ) -> list[tuple[UUID, float]]:
+        """Return up to `limit` (chunk id, dot product) of live chunks of the set, best first, or of `documents`."""
         if limit < 1 or target.id is None or target.dimensions is None:
             return []
         async with self.database.begin([target.workspace_id]) as session:
             find = nearly_nearest if await is_indexed(session, target.id) else nearest
-            return await find(session, target, in_words(query), limit)
+            return await find(session, target, in_words(query), limit, documents)
+
+    async def scores(self, target: VectorSet, query: Vector, chunk_ids: Sequence[UUID]) -> dict[UUID, float]:
+        """Return the dot products of those of the chunks that have a vector in the set."""
+        if target.id is None:
+            return {}
+        async with self.database.begin([target.workspace_id]) as session:
+            return await scores(session, target, in_words(query), chunk_ids)
 
     async def settle(self, target: VectorSet) -> bool:
         """Wait for nothing: what is committed is found."""

@@ -16,15 +16,21 @@ from kyrochat.retrieval.types import Passage, SparseVector
 
 
 async def lexical_hits(
-    session: AsyncSession, bot_id: UUID, query: str, *, encoding: Encoding, limit: int
+    session: AsyncSession,
+    bot_id: UUID,
+    query: str,
+    *,
+    encoding: Encoding,
+    limit: int,
+    documents: Sequence[UUID] | None = None,
 ) -> list[tuple[UUID, float]]:
     """Return up to `limit` (chunk id, score) of a bot, best first, scored by the sparse vector `query`.
 
+    With `documents` only their chunks are looked at.
+
     An exact scan of the bot's rows (about 1 us each): as good as BM25, and nothing to keep up to date.
     """
-    rows = await (await session.connection()).execute(
-        _LEXICAL_HITS, {"bot_id": bot_id, "query": query, "encoding": encoding.number, "limit": limit}
-    )
+    rows = await (await session.connection()).execute(_LEXICAL_HITS, _values(bot_id, query, encoding, limit, documents))
     return [(row.chunk_id, -row.distance) for row in rows if row.distance < 0]
 
 
@@ -38,12 +44,22 @@ async def salted_hits(
     """
     connection = await session.connection()
     await connection.execute(_BY_INDEX, {"salts": f"{{{','.join(map(str, salts))}}}", "scans": "off"})
-    rows = await connection.execute(
-        _SALTED_HITS, {"bot_id": bot_id, "query": query, "encoding": encoding.number, "limit": limit}
-    )
+    rows = await connection.execute(_SALTED_HITS, _values(bot_id, query, encoding, limit, None))
     hits = [(row.chunk_id, -row.distance) for row in rows if row.distance < 0]
     await connection.execute(_BY_INDEX, {"salts": "", "scans": "on"})
     return hits
+
+
+def _values(
+    bot_id: UUID, query: str, encoding: Encoding, limit: int, documents: Sequence[UUID] | None
+) -> dict[str, object]:
+    return {
+        "bot_id": bot_id,
+        "query": query,
+        "encoding": encoding.number,
+        "limit": limit,
+        "documents": None if documents is None else list(documents),
+    }
 
 
 _BY_INDEX = text("""
@@ -56,7 +72,9 @@ _BY_INDEX = text("""
 # long as nobody has analyzed the tables, which took 365 ms instead of 10 for 10,000 chunks just after their upload.
 _LIVE = """
     ((hit.document_id, hit.version) IN (
-        SELECT live.id, live.live_version FROM documents AS live WHERE live.bot_id = :bot_id AND live.deleted_at IS NULL
+        SELECT live.id, live.live_version FROM documents AS live
+        WHERE live.bot_id = :bot_id AND live.deleted_at IS NULL
+          AND (CAST(:documents AS uuid[]) IS NULL OR live.id = ANY (CAST(:documents AS uuid[])))
     )) IS TRUE
 """
 _BEST = "ORDER BY hit.terms <#> CAST(:query AS sparsevec) LIMIT :limit"

@@ -1,16 +1,16 @@
 """Finds passages for a question. Search, answers and evaluation use this very path."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from uuid import UUID
 
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot
 from kyrochat.errors import ProviderUnavailable
-from kyrochat.retrieval import repository
-from kyrochat.retrieval.dense import DenseRetrieval, NoVectors
+from kyrochat.retrieval import filter_repository, repository
+from kyrochat.retrieval.dense import DenseRetrieval
+from kyrochat.retrieval.dense_leg import DenseHits, DenseLeg
+from kyrochat.retrieval.embedding_cache import EmbeddingCache
 from kyrochat.retrieval.encodings import ENCODERS, Encoders
 from kyrochat.retrieval.joining import join
 from kyrochat.retrieval.legs import Outcome, milliseconds_since, off, run
@@ -18,20 +18,16 @@ from kyrochat.retrieval.lexical_leg import SCHEME as LEXICAL_SCHEME
 from kyrochat.retrieval.lexical_leg import LexicalHits, LexicalLeg
 from kyrochat.retrieval.lexicons import Lexicons
 from kyrochat.retrieval.ranking import Near, Ranked, rank
-from kyrochat.retrieval.search_settings import Leg, SearchSettings, UsedSettings
+from kyrochat.retrieval.search import Search
+from kyrochat.retrieval.search_settings import NO_FILTER, Leg, SearchSettings
 from kyrochat.retrieval.selection import select
-from kyrochat.retrieval.trace import LegStatus, SearchTrace, Step, bounded
+from kyrochat.retrieval.trace import LegReport, LegStatus, SearchTrace, Step, bounded
 from kyrochat.retrieval.types import Passage
 
-CANDIDATES = 50
 # A question may be pasted text; what follows this many characters would only blur it.
 MAX_QUERY_CHARS = 4_000
 # An answer waits no longer than this for its lexical leg: a scan of a million chunks takes less.
 LEXICAL_BUDGET_S = 5.0
-
-LEFT_OUT = "The search's settings leave it out."
-
-DenseHits = Sequence[tuple[UUID, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +47,7 @@ class Retriever:
     dense: DenseRetrieval | None = None
     lexical_budget_s: float = LEXICAL_BUDGET_S
     encoders: Encoders = ENCODERS
+    embeddings: EmbeddingCache = field(default_factory=EmbeddingCache)
 
     async def retrieve(self, bot: Bot, question: str, settings: SearchSettings | None = None) -> Retrieval:
         """Return passages of the bot's live documents, best first; none when nothing is near.
@@ -61,35 +58,28 @@ class Retriever:
             ProviderUnavailable: no leg came to its end.
         """
         started = perf_counter()
-        used = (settings or SearchSettings()).resolved(bot)
+        search = await self._begun(bot, question, settings or SearchSettings())
+        lexical, dense = await self._run_legs(search)
+        fusing = perf_counter()
+        ranked = await self._together(search, lexical.value or LexicalHits(), dense.value)
+        fused_in = Step("fusion", milliseconds_since(fusing))
+        return await self._chosen(search, ranked, (lexical.report, dense.report), (fused_in,), started)
+
+    async def _begun(self, bot: Bot, question: str, settings: SearchSettings) -> Search:
+        used = settings.resolved(bot)
         # A model may ask, too, and write what PostgreSQL cannot hold.
         question = question.replace("\x00", "").encode("utf-8", "ignore").decode()[:MAX_QUERY_CHARS]
-        lexical, dense = await self._run_legs(bot, question, used)
-        fusing = perf_counter()
-        ranked = await self._together(bot, question, lexical.value or LexicalHits(), dense.value or (), used)
-        fused_in = Step("fusion", milliseconds_since(fusing))
-        selecting = perf_counter()
-        selection = await asyncio.to_thread(select, ranked, used)
-        joined = await join(self.database, bot.workspace_id, selection.groups)
-        return Retrieval(
-            tuple(passage for passage, _ in joined),
-            SearchTrace(
-                query=question,
-                settings=used,
-                legs=(lexical.report, dense.report),
-                candidates=bounded(selection.candidates),
-                candidate_count=len(ranked),
-                passages=tuple(found for _, found in joined),
-                milliseconds=milliseconds_since(started),
-                steps=(fused_in, Step("selection", milliseconds_since(selecting))),
-            ),
-        )
+        if used.filter == NO_FILTER:
+            return Search(bot, question, used)
+        async with self.database.begin([bot.workspace_id]) as session:
+            return Search(bot, question, used, await filter_repository.matching(session, bot.id, used.filter))
 
-    async def _run_legs(
-        self, bot: Bot, question: str, used: UsedSettings
-    ) -> tuple[Outcome[LexicalHits], Outcome[DenseHits]]:
-        lexical_leg = asyncio.create_task(self._lexical(bot, question, used))
-        dense_leg = asyncio.create_task(self._dense(bot, question, used))
+    async def _run_legs(self, search: Search) -> tuple[Outcome[LexicalHits], Outcome[DenseHits]]:
+        if search.documents is not None and not search.documents:
+            nothing = "The filter lets no document through."
+            return Outcome(off(Leg.LEXICAL, nothing)), Outcome(off(Leg.DENSE, nothing))
+        lexical_leg = asyncio.create_task(self._lexical(search))
+        dense_leg = asyncio.create_task(DenseLeg(self.dense, self.embeddings).run(search))
         try:
             lexical, dense = await lexical_leg, await dense_leg
         finally:
@@ -100,46 +90,63 @@ class Retriever:
             raise ProviderUnavailable("The documents could not be searched. Try again in a few seconds.")
         return lexical, dense
 
-    async def _lexical(self, bot: Bot, question: str, used: UsedSettings) -> Outcome[LexicalHits]:
-        if Leg.LEXICAL not in used.legs:
-            return Outcome(off(Leg.LEXICAL, LEFT_OUT))
+    async def _lexical(self, search: Search) -> Outcome[LexicalHits]:
+        if Leg.LEXICAL not in search.used.legs:
+            return Outcome(off(Leg.LEXICAL, "The search's settings leave it out."))
 
         async def work() -> LexicalHits:
-            async with self.database.begin([bot.workspace_id]) as session:
-                return await self._words.search(session, bot, question, used)
+            async with self.database.begin([search.bot.workspace_id]) as session:
+                return await self._words.search(session, search)
 
         outcome = await run(Leg.LEXICAL, work(), budget_s=self.lexical_budget_s, scheme=LEXICAL_SCHEME)
         return outcome.counting(len(outcome.value.passages) if outcome.value else 0)
 
-    async def _dense(self, bot: Bot, question: str, used: UsedSettings) -> Outcome[DenseHits]:
-        if self.dense is None:
-            return Outcome(off(Leg.DENSE, "This server makes no embeddings."))
-        if Leg.DENSE not in used.legs:
-            return Outcome(off(Leg.DENSE, LEFT_OUT))
-        try:
-            target, embedder = await self.dense.serving(bot.workspace_id, bot.id)
-        except NoVectors as reason:
-            return Outcome(off(Leg.DENSE, str(reason)))
-        work = self.dense.find(target, embedder, question)
-        outcome = await run(Leg.DENSE, work, budget_s=self.dense.budget_s, scheme=target.scheme)
-        return outcome.counting(len(outcome.value or ()))
-
-    async def _together(
-        self, bot: Bot, question: str, lexical: LexicalHits, dense: DenseHits, used: UsedSettings
-    ) -> list[Ranked]:
-        if not dense:
-            return rank(lexical, Near(), used.alpha)
+    async def _together(self, search: Search, lexical: LexicalHits, dense: DenseHits | None) -> list[Ranked]:
+        if dense is None or not dense.hits:
+            return rank(lexical, Near(), search.used.alpha)
+        words, bot = self._words, search.bot
         by_words = {passage.chunk_id for passage in lexical.passages}
-        ids = by_words | {chunk_id for chunk_id, _ in dense}
+        ids = by_words | {chunk_id for chunk_id, _ in dense.hits}
         async with self.database.begin([bot.workspace_id]) as session:
             # The dense leg takes its time: only what is live by now may be shown, whatever an index still holds.
             await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             found = await repository.passages(session, dict.fromkeys(ids, 0.0), bot_id=bot.id)
             if not by_words <= found.keys():
                 # A version went live meanwhile, or a document is gone. Words are looked up again fast enough.
-                lexical = await self._words.search(session, bot, question, used)
-            near = Near(dense, found, await self._words.scores(session, bot, lexical, found))
-        return rank(lexical, near, used.alpha)
+                lexical = await words.search(session, search)
+            if search.documents is not None:
+                among = set(search.documents)
+                found = {chunk_id: each for chunk_id, each in found.items() if each.document_id in among}
+            by_word = await words.scores(session, bot, lexical, found)
+        by_meaning = await DenseLeg(self.dense, self.embeddings).scores(
+            dense, [passage.chunk_id for passage in lexical.passages]
+        )
+        return rank(lexical, Near(dense.hits, found, by_word, by_meaning), search.used.alpha)
+
+    async def _chosen(
+        self,
+        search: Search,
+        ranked: list[Ranked],
+        legs: tuple[LegReport, ...],
+        steps: tuple[Step, ...],
+        started: float,
+    ) -> Retrieval:
+        selecting = perf_counter()
+        selection = await asyncio.to_thread(select, ranked, search.used)
+        joined = await join(self.database, search.bot.workspace_id, selection.groups)
+        return Retrieval(
+            tuple(passage for passage, _ in joined),
+            SearchTrace(
+                query=search.question,
+                settings=search.used,
+                legs=legs,
+                candidates=bounded(selection.candidates),
+                candidate_count=len(ranked),
+                passages=tuple(found for _, found in joined),
+                milliseconds=milliseconds_since(started),
+                steps=(*steps, Step("selection", milliseconds_since(selecting))),
+            ),
+        )
 
     @property
     def _words(self) -> LexicalLeg:

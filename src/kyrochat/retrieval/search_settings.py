@@ -1,8 +1,13 @@
 """How to search: what a bot has of its own, what one search asks for, and what came of both."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+from typing import Any
 from uuid import UUID
+
+from pydantic import TypeAdapter
 
 from kyrochat.db.models import Bot
 from kyrochat.db.states import DocumentSource
@@ -48,10 +53,19 @@ class DocumentFilter:
     all_tags: tuple[str, ...] | None = None
     metadata: tuple[MetadataCondition, ...] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether it lets every document through."""
-        return self == NO_FILTER
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON that `from_json` reads."""
+        plain: dict[str, Any] = _filters().dump_python(self, mode="json", exclude_defaults=True)
+        return plain
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "DocumentFilter":
+        """Return what `to_json` made JSON of.
+
+        Raises:
+            ValueError: this is no filter.
+        """
+        return _filters().validate_python(dict(data))
 
 
 NO_FILTER = DocumentFilter()
@@ -74,10 +88,20 @@ class SearchSettings:
         """Return the settings with the bot's own in the place of what is None."""
         return UsedSettings(
             top_k=bot.top_k if self.top_k is None else self.top_k,
-            min_score=0.0 if self.min_score is None else self.min_score,
-            alpha=ALPHA if self.alpha is None else self.alpha,
+            min_score=bot.min_score if self.min_score is None else self.min_score,
+            alpha=self.alpha if self.alpha is not None else ALPHA if bot.alpha is None else bot.alpha,
             legs=ALL_LEGS if self.legs is None else self.legs,
             filter=self.filter,
+        )
+
+    def over(self, used: "UsedSettings") -> "SearchSettings":
+        """Return the settings with those that were used in the place of what is None."""
+        return SearchSettings(
+            top_k=used.top_k if self.top_k is None else self.top_k,
+            min_score=used.min_score if self.min_score is None else self.min_score,
+            alpha=used.alpha if self.alpha is None else self.alpha,
+            legs=used.legs if self.legs is None else self.legs,
+            filter=used.filter if self.filter == NO_FILTER else self.filter,
         )
 
 
@@ -90,3 +114,8 @@ class UsedSettings:
     alpha: float = ALPHA
     legs: tuple[Leg, ...] = ALL_LEGS
     filter: DocumentFilter = NO_FILTER
+
+
+@cache
+def _filters() -> TypeAdapter[DocumentFilter]:
+    return TypeAdapter(DocumentFilter)

@@ -4,6 +4,7 @@ Which one it is must not depend on what the planner believes: statistics are mis
 the statement decides.
 """
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import Float, text
@@ -31,25 +32,55 @@ async def is_indexed(session: AsyncSession, set_id: int) -> bool:
 _IS_INDEXED = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
 
 
-async def nearest(session: AsyncSession, target: VectorSet, query: str, limit: int) -> list[tuple[UUID, float]]:
-    """Return up to `limit` (chunk id, inner product) of live chunks, best first; of all of the set's, compared."""
-    rows = await (await session.connection()).execute(EXACT, _values(target, query, limit))
+Documents = Sequence[UUID] | None
+
+
+async def nearest(
+    session: AsyncSession, target: VectorSet, query: str, limit: int, documents: Documents = None
+) -> list[tuple[UUID, float]]:
+    """Return up to `limit` (chunk id, inner product) of live chunks, best first; of all of the set's, compared.
+
+    With `documents` only their chunks are looked at.
+    """
+    rows = await (await session.connection()).execute(EXACT, _values(target, query, limit, documents))
     return [(row.chunk_id, -row.distance) for row in rows]
 
 
-async def nearly_nearest(session: AsyncSession, target: VectorSet, query: str, limit: int) -> list[tuple[UUID, float]]:
+async def scores(session: AsyncSession, target: VectorSet, query: str, chunk_ids: Sequence[UUID]) -> dict[UUID, float]:
+    """Return the inner products of those of the chunks that have a vector in the set."""
+    values = {"set_id": target.id, "query": query, "chunk_ids": list(chunk_ids)}
+    rows = await (await session.connection()).execute(_SCORES, values)
+    return {row.chunk_id: -row.distance for row in rows}
+
+
+_SCORES = text("""
+    SELECT hit.chunk_id, hit.embedding <#> CAST(:query AS halfvec) AS distance
+    FROM chunk_vec AS hit
+    WHERE hit.chunk_id = ANY (CAST(:chunk_ids AS uuid[])) AND hit.set_id = :set_id AND hit.embedding IS NOT NULL
+""").columns(distance=Float)
+
+
+async def nearly_nearest(
+    session: AsyncSession, target: VectorSet, query: str, limit: int, documents: Documents = None
+) -> list[tuple[UUID, float]]:
     """Return what `nearest` does, found through the set's index: about one in forty is missed."""
     ef = min(max(EF_SEARCH, limit), MAX_EF_SEARCH)
     await (await session.connection()).execute(FORCE_INDEX, {"ef_search": str(ef)})
     rows = await (await session.connection()).execute(
-        approximate(target.dimensions or 0), _values(target, query, limit)
+        approximate(target.dimensions or 0), _values(target, query, limit, documents)
     )
     # The relaxed order is only nearly one.
     return sorted(((row.chunk_id, -row.distance) for row in rows), key=lambda hit: -hit[1])
 
 
-def _values(target: VectorSet, query: str, limit: int) -> dict[str, object]:
-    return {"set_id": target.id, "bot_id": target.bot_id, "query": query, "limit": limit}
+def _values(target: VectorSet, query: str, limit: int, documents: Documents) -> dict[str, object]:
+    return {
+        "set_id": target.id,
+        "bot_id": target.bot_id,
+        "query": query,
+        "limit": limit,
+        "documents": None if documents is None else list(documents),
+    }
 
 
 # Versions that are being written, or wait for their sweep, never compete for the limit. IS TRUE keeps the sub-select
@@ -57,7 +88,9 @@ def _values(target: VectorSet, query: str, limit: int) -> dict[str, object]:
 _LIVE = """
     FROM chunk_vec AS hit
     WHERE hit.set_id = :set_id AND ((hit.document_id, hit.version) IN (
-        SELECT live.id, live.live_version FROM documents AS live WHERE live.bot_id = :bot_id AND live.deleted_at IS NULL
+        SELECT live.id, live.live_version FROM documents AS live
+        WHERE live.bot_id = :bot_id AND live.deleted_at IS NULL
+          AND (CAST(:documents AS uuid[]) IS NULL OR live.id = ANY (CAST(:documents AS uuid[])))
       )) IS TRUE
 """
 

@@ -125,6 +125,7 @@ async def test_no_vector_lies_in_the_toast_table(database: Database, bot: Bot, d
 async def plan_of(database: Database, target: VectorSet, query: Sequence[float], *, approximate: bool) -> str:
     statement = vector_search.approximate(target.dimensions or 0) if approximate else vector_search.EXACT
     values = {"set_id": target.id, "bot_id": target.bot_id, "query": in_words(query), "limit": 100}
+    values["documents"] = None
     explain = f"EXPLAIN {statement.compile(dialect=postgresql.dialect(paramstyle='named'))}"  # type: ignore[no-untyped-call]
     async with database.begin([target.workspace_id]) as session:
         connection = await session.connection()

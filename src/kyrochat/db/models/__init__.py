@@ -6,7 +6,7 @@ checks bypass row-level security and a plain key would let one tenant hang a row
 
 from kyrochat.db.models.access import ApiKey, ApiKeyUsage, AuditEntry, Installation, Invitation
 from kyrochat.db.models.accounts import PasswordReset, UsedRefreshToken, User, UserSession, Workspace, WorkspaceMember
-from kyrochat.db.models.bots import Bot, BotLexicon
+from kyrochat.db.models.bots import Bot, BotLexicon, SearchVersion
 from kyrochat.db.models.chat import AnswerEvent, AnswerLease, AnswerSearch, Citation, Conversation, Message
 from kyrochat.db.models.documents import (
     SPARSE_DIMENSIONS,
@@ -15,6 +15,7 @@ from kyrochat.db.models.documents import (
     ChunkSalts,
     Document,
     DocumentDeletion,
+    DocumentTag,
     DocumentVersion,
 )
 from kyrochat.db.models.evaluation import Evaluation, EvaluationQuestion, EvaluationResult, QuestionSet
@@ -47,6 +48,7 @@ __all__ = [
     "CrawlPage",
     "Document",
     "DocumentDeletion",
+    "DocumentTag",
     "DocumentVersion",
     "Evaluation",
     "EvaluationQuestion",
@@ -57,6 +59,7 @@ __all__ = [
     "Message",
     "PasswordReset",
     "QuestionSet",
+    "SearchVersion",
     "TrustedDocument",
     "UsedRefreshToken",
     "User",

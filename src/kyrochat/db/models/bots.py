@@ -3,7 +3,18 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Column, Double, Index, Integer, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 from kyrochat.db.columns import json_list, key, moment, now, owned_by, tenant, text_, uuid_
@@ -27,6 +38,8 @@ class Bot(SQLModel, table=True):
         ),
         Index("bots_workspace_id_id_idx", "workspace_id", "id"),
         CheckConstraint("top_k BETWEEN 1 AND 50", name="bots_top_k_check"),
+        CheckConstraint("min_score BETWEEN 0 AND 1", name="bots_min_score_check"),
+        CheckConstraint("alpha BETWEEN 0 AND 1", name="bots_alpha_check"),
     )
 
     id: UUID = key()
@@ -38,6 +51,10 @@ class Bot(SQLModel, table=True):
     model: str = text_()
     temperature: float = Field(default=0.2, sa_column=Column(Double, nullable=False))
     top_k: int = Field(default=8)
+    # What scores less is not shown, and not used.
+    min_score: float = Field(default=0.0, sa_column=Column(Double, nullable=False, server_default="0"))
+    # The weight of the dense leg. Null: what was measured to be best.
+    alpha: float | None = Field(default=None, sa_column=Column(Double, nullable=True))
     greeting: str = text_()
     suggested_questions: list[str] = json_list()
     language: str = Field(default="auto", sa_column=Column(Text, nullable=False, server_default="auto"))
@@ -50,6 +67,19 @@ class Bot(SQLModel, table=True):
     created_at: datetime = now()
     updated_at: datetime = now(on_update=True)
     deleted_at: datetime | None = moment()
+
+
+class SearchVersion(SQLModel, table=True):
+    """Counts the commits that change what can be found with a bot; a trigger on documents does."""
+
+    __tablename__ = "search_versions"
+    __table_args__ = (owned_by("bots", "bot_id", name="search_versions_bot_fkey"),)
+
+    bot_id: UUID = uuid_(primary=True)
+    workspace_id: UUID = uuid_()
+    version: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default="1"))
+    # The transaction that counted last, so that it counts once.
+    changed_by: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
 
 
 class BotLexicon(SQLModel, table=True):

@@ -117,6 +117,8 @@ class Message(SQLModel, table=True):
     api_key_id: UUID | None = uuid_(nullable=True)
     # The hash of all that was said up to here, for clients that send it instead of an id.
     transcript: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    # Set on questions: which documents their answers may be from, as JSON of a `DocumentFilter`.
+    document_filter: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     # One key, one exchange: set on its question, or on an answer that was asked for once more.
     idempotency_key: str | None = text_(None)
     # Set on answers that have ended, until their log is compacted.

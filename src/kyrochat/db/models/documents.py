@@ -16,13 +16,26 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    Text,
     UniqueConstraint,
     Uuid,
     text,
 )
 from sqlmodel import Field, SQLModel
 
-from kyrochat.db.columns import json_list, key, moment, now, one_of, owned_by, tenant, text_, uuid_
+from kyrochat.db.columns import (
+    json_list,
+    json_object,
+    key,
+    moment,
+    now,
+    one_of,
+    owned_by,
+    tenant,
+    text_,
+    texts,
+    uuid_,
+)
 from kyrochat.db.states import DocumentDeletionStatus, DocumentSource, DocumentStage, DocumentStatus
 
 SPARSE_DIMENSIONS = 1_000_000_000
@@ -72,9 +85,27 @@ class Document(SQLModel, table=True):
     version: int = Field(default=1)
     live_version: int | None = Field(default=None)
     chunk_count: int = Field(default=0)
+    # What it is found by beside its words; `document_tags` is the index on the tags.
+    tags: list[str] = texts()
+    attributes: dict[str, Any] = json_object()
     created_at: datetime = now()
     updated_at: datetime = now(on_update=True)
     deleted_at: datetime | None = moment()
+
+
+class DocumentTag(SQLModel, table=True):
+    """The index on `documents.tags`; a trigger keeps it."""
+
+    __tablename__ = "document_tags"
+    __table_args__ = (
+        owned_by("documents", "document_id", name="document_tags_document_fkey"),
+        Index("document_tags_bot_id_tag_idx", "bot_id", "tag", "document_id"),
+    )
+
+    document_id: UUID = uuid_(primary=True)
+    tag: str = Field(sa_column=Column(Text, primary_key=True))
+    workspace_id: UUID = uuid_()
+    bot_id: UUID = uuid_()
 
 
 class DocumentVersion(SQLModel, table=True):

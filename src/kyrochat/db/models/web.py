@@ -1,12 +1,13 @@
 """Tables of what comes from the web: pages that documents are made of, and crawls of sites."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from kyrochat.db.columns import key, moment, now, one_of, owned_by, text_, uuid_
+from kyrochat.db.columns import json_object, key, moment, now, one_of, owned_by, text_, texts, uuid_
 from kyrochat.db.states import CrawlPageState, CrawlStatus
 
 
@@ -69,6 +70,9 @@ class Crawl(SQLModel, table=True):
     refresh_every_s: int | None = None
     status: CrawlStatus = one_of(CrawlStatus.RUNNING)
     failure: str | None = text_(None)
+    # What its documents get.
+    tags: list[str] = texts()
+    attributes: dict[str, Any] = json_object()
     created_at: datetime = now()
     updated_at: datetime = now(on_update=True)
 

@@ -22,6 +22,7 @@ from kyrochat.documents import repository as documents
 from kyrochat.documents.incoming import once
 from kyrochat.documents.intake import UNLIMITED, Quota, check_room
 from kyrochat.documents.kinds import INGEST, queue_job
+from kyrochat.documents.labels import Labels
 from kyrochat.documents.storage import FileStore
 from kyrochat.documents.web import repository
 from kyrochat.documents.web.address import WebAddress
@@ -148,6 +149,7 @@ class SiteCrawl:
             WebAddress.parse(page.address),
             "",
             crawl.refresh_every_s,
+            Labels(tuple(crawl.tags), crawl.attributes),
         )
         take(document, web_page, visit.content, storage_key, visit.page.validators)
         web_page.refreshed_at = await documents.from_now(session, 0)

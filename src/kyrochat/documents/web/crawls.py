@@ -18,6 +18,7 @@ from kyrochat.db.models import Crawl, CrawlPage
 from kyrochat.db.states import CrawlPageState, CrawlStatus
 from kyrochat.db.tenancy import Reach
 from kyrochat.documents.kinds import CRAWL, job_key
+from kyrochat.documents.labels import NO_LABELS, Labels, checked_labels
 from kyrochat.documents.web import repository
 from kyrochat.documents.web.service import check_interval, checked_address, editable_bot
 from kyrochat.errors import Conflict, NotFound
@@ -46,12 +47,21 @@ class CrawlService:
     rates: Rates = NO_LIMITS
 
     async def start(
-        self, viewer: Viewer, bot_id: UUID, url: str, max_pages: int, max_depth: int, refresh_every_s: int | None
+        self,
+        viewer: Viewer,
+        bot_id: UUID,
+        url: str,
+        max_pages: int,
+        max_depth: int,
+        refresh_every_s: int | None,
+        labels: Labels = NO_LABELS,
     ) -> Crawl:
         """Begin to read a site from the page at `url` on: up to `max_pages` pages, `max_depth` links away from it.
 
+        Its documents get the labels.
+
         Raises:
-            InvalidInput: the address is none, or a number is out of range.
+            InvalidInput: the address is none, a number is out of range, or a label breaks a rule.
             NotFound: the viewer has no such bot.
             Forbidden: the viewer may not change it.
             CrawlIsRunning: the bot does that already.
@@ -62,6 +72,7 @@ class CrawlService:
         rules.number("maxPages", max_pages, least=1, most=MAX_PAGES)
         rules.number("maxDepth", max_depth, least=0, most=MAX_DEPTH)
         check_interval(rules, refresh_every_s)
+        labels = checked_labels(rules, labels)
         rules.enforce()
         assert address is not None
         await self.rates.charge(UPLOADS_PER_USER, viewer.counted_as)
@@ -74,6 +85,8 @@ class CrawlService:
             max_pages=max_pages,
             max_depth=max_depth,
             refresh_every_s=refresh_every_s,
+            tags=list(labels.tags),
+            attributes=dict(labels.metadata),
         )
         try:
             async with self.database.begin([bot.workspace_id]) as session:

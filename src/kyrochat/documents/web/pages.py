@@ -12,6 +12,7 @@ from kyrochat.db.states import DocumentSource
 from kyrochat.documents import repository as documents
 from kyrochat.documents.intake import start_over
 from kyrochat.documents.kinds import FETCH, job_key, queue_job
+from kyrochat.documents.labels import Labels
 from kyrochat.documents.reading import MAX_TITLE_CHARS
 from kyrochat.documents.web.address import WebAddress
 from kyrochat.documents.web.content import Content
@@ -20,7 +21,13 @@ from kyrochat.jobs.queue import ClaimedJob, dequeue, park, wake
 
 
 def new_rows(
-    document_id: UUID, workspace_id: UUID, bot_id: UUID, address: WebAddress, title: str, refresh_every_s: int | None
+    document_id: UUID,
+    workspace_id: UUID,
+    bot_id: UUID,
+    address: WebAddress,
+    title: str,
+    refresh_every_s: int | None,
+    labels: Labels,
 ) -> tuple[Document, WebPage]:
     """Return the rows of a page that was not fetched yet; without a title it is called by its address."""
     document = Document(
@@ -33,6 +40,8 @@ def new_rows(
         url=str(address),
         # Unlike any content's.
         content_hash=sha256(f"not fetched: {document_id}".encode()).digest(),
+        tags=list(labels.tags),
+        attributes=dict(labels.metadata),
     )
     page = WebPage(
         document_id=document_id,

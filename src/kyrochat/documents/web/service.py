@@ -19,6 +19,7 @@ from kyrochat.db.tenancy import Reach
 from kyrochat.documents import repository as documents
 from kyrochat.documents.intake import UNLIMITED, Quota, check_room
 from kyrochat.documents.kinds import FETCH, queue_job
+from kyrochat.documents.labels import NO_LABELS, Labels, checked_labels
 from kyrochat.documents.reading import MAX_TITLE_CHARS
 from kyrochat.documents.web import repository
 from kyrochat.documents.web.address import BadAddress, WebAddress
@@ -56,12 +57,19 @@ class WebDocumentService:
     rates: Rates = NO_LIMITS
 
     async def add(
-        self, viewer: Viewer, bot_id: UUID, url: str, title: str | None, refresh_every_s: int | None
+        self,
+        viewer: Viewer,
+        bot_id: UUID,
+        url: str,
+        title: str | None,
+        refresh_every_s: int | None,
+        labels: Labels = NO_LABELS,
     ) -> Document:
         """Store a document for the page at `url` and queue its fetching. Without a title the page names itself.
 
         Raises:
-            InvalidInput: the address is none, the title is too long, or the interval out of range.
+            InvalidInput: the address is none, the title is too long, the interval out of range, or a label breaks a
+                rule.
             NotFound: the viewer has no such bot.
             Forbidden: the viewer may not change it.
             QuotaExceeded: the workspace is full.
@@ -72,11 +80,12 @@ class WebDocumentService:
         address = checked_address(rules, url)
         title = rules.text("title", title or "", max_chars=MAX_TITLE_CHARS)
         check_interval(rules, refresh_every_s)
+        labels = checked_labels(rules, labels)
         rules.enforce()
         assert address is not None
         await self.rates.charge(UPLOADS_PER_USER, viewer.counted_as)
         bot = await editable_bot(self.database, viewer, bot_id)
-        document, page = new_rows(new_id(), bot.workspace_id, bot.id, address, title, refresh_every_s)
+        document, page = new_rows(new_id(), bot.workspace_id, bot.id, address, title, refresh_every_s, labels)
         try:
             async with self.database.begin([bot.workspace_id]) as session:
                 if not await bots.keep(session, bot.id, reach=Reach.of(bot.workspace_id)):

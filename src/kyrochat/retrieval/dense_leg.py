@@ -1,0 +1,64 @@
+"""The leg of a search that goes by meaning: the question's embedding, and the nearest ones of the bot's chunks."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from kyrochat.db.models import VectorSet
+from kyrochat.errors import ProviderUnavailable
+from kyrochat.retrieval.dense import DENSE_CANDIDATES, DenseRetrieval, NoVectors
+from kyrochat.retrieval.embedding_cache import EmbeddingCache
+from kyrochat.retrieval.legs import Outcome, off, run
+from kyrochat.retrieval.ports import Embedder, Vector
+from kyrochat.retrieval.search import Search
+from kyrochat.retrieval.search_settings import Leg
+
+
+@dataclass(frozen=True, slots=True)
+class DenseHits:
+    """What the leg found, (chunk id, score), best first, and how to ask for more scores of that kind."""
+
+    hits: Sequence[tuple[UUID, float]]
+    target: VectorSet
+    vector: Vector
+
+
+@dataclass(frozen=True, slots=True)
+class DenseLeg:
+    """Searches the vectors of a bot's chunks."""
+
+    dense: DenseRetrieval | None
+    embeddings: EmbeddingCache
+
+    async def run(self, search: Search) -> Outcome[DenseHits]:
+        """Return what it found within its time, or why it did not."""
+        if self.dense is None:
+            return Outcome(off(Leg.DENSE, "This server makes no embeddings."))
+        if Leg.DENSE not in search.used.legs:
+            return Outcome(off(Leg.DENSE, "The search's settings leave it out."))
+        try:
+            target, embedder = await self.dense.serving(search.bot.workspace_id, search.bot.id)
+        except NoVectors as reason:
+            return Outcome(off(Leg.DENSE, str(reason)))
+        work = self._find(self.dense, target, embedder, search)
+        outcome = await run(Leg.DENSE, work, budget_s=self.dense.budget_s, scheme=target.scheme)
+        return outcome.counting(len(outcome.value.hits) if outcome.value else 0)
+
+    async def _find(self, dense: DenseRetrieval, target: VectorSet, embedder: Embedder, search: Search) -> DenseHits:
+        vector = await self.embeddings.of(embedder, search.bot.workspace_id, search.question)
+        hits = await dense.nearest(target, vector, DENSE_CANDIDATES, search.documents)
+        return DenseHits(hits, target, vector)
+
+    async def scores(self, found: DenseHits, chunk_ids: Collection[UUID]) -> dict[UUID, float]:
+        """Return the scores of chunks that the leg did not list, where its store can tell them.
+
+        Call it outside of transactions.
+        """
+        listed = {chunk_id for chunk_id, _ in found.hits}
+        unlisted = [chunk_id for chunk_id in chunk_ids if chunk_id not in listed]
+        if self.dense is None or not unlisted:
+            return {}
+        try:
+            return await self.dense.scores(found.target, found.vector, unlisted)
+        except ProviderUnavailable:
+            return {}  # as good as before, and the leg has done its part
