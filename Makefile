@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 SERVE_ARGS ?=
 EVAL_ARGS ?=
 
-.PHONY: help serve test soak browser clients check lint types floors schema docs-permissions lock bench eval clean
+.PHONY: help serve test soak browser clients fuzz check lint types floors schema docs-permissions lock bench eval clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -37,6 +37,11 @@ clients: $(STAMP)  ## Run clients and tools from npm on a server and its schema 
 	@cd tests/clients && npm ci --ignore-scripts --silent
 	@cd examples/typescript && npm ci --ignore-scripts --silent
 	$(BIN)/python -m pytest tests/clients
+
+fuzz: $(STAMP)  ## Send every root field what its types allow (FUZZ_EXAMPLES=100 for a long run)
+	@test -x .venv-fuzz/bin/python || $(PYTHON) -m venv .venv-fuzz
+	@.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/fuzz.txt
+	$(BIN)/python -m pytest tests/fuzz
 
 lint: $(STAMP)  ## Check format and style
 	$(BIN)/ruff format --check .
@@ -83,6 +88,8 @@ lock: $(STAMP)  ## Pin all dependencies anew, with hashes
 		--no-annotate --custom-compile-command "make lock" --group bench -o requirements/bench.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --custom-compile-command "make lock" --group docs -o requirements/docs.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --custom-compile-command "make lock" --group fuzz -o requirements/fuzz.txt
 
 clean:  ## Remove what make made (your data directory stays)
-	rm -rf $(VENV) .venv-bench .venv-docs dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/clients/node_modules examples/typescript/node_modules
+	rm -rf $(VENV) .venv-bench .venv-docs .venv-fuzz dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/clients/node_modules examples/typescript/node_modules
