@@ -38,7 +38,7 @@ def made(count: int, seed: int, projection: Any, middles: Any) -> Any:
     draw = np.random.default_rng(seed)
     inner = middles[draw.integers(0, len(middles), count)] + 0.6 * draw.standard_normal((count, INNER))
     vectors = inner @ projection + 0.02 * draw.standard_normal((count, DIMENSIONS))
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
 async def timed(ask: Callable[[Sequence[float]], Awaitable[list[tuple[UUID, float]]]], questions: Any) -> Any:

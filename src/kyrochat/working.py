@@ -106,7 +106,7 @@ def job_kinds(
         ),
         SWEEP_VERSIONS: Kind(VersionSweep(database, store, vectors), on_purge_failed),
         PURGE_DOCUMENT: Kind(DocumentPurge(database, changes, store, vectors), on_purge_failed),
-        PURGE_BOT: Kind(BotPurge(database, store, vectors), on_purge_failed),
+        PURGE_BOT: Kind(BotPurge(database, changes, store, vectors), on_purge_failed),
         TEND_INDEX: Kind(IndexTending(database, changes), on_purge_failed),
         RETITLE: Kind(Retitling(database), on_purge_failed),
         PURGE_ACCOUNT: Kind(AccountPurge(database, changes), on_purge_failed),

@@ -210,8 +210,9 @@ class Ingestion:
         await repository.delete_chunks(session, document.id, keep=document.version)
         if document.version > 1:
             await queue_job(session, self.changes, SWEEP_VERSIONS, document)
-        for target in await vector_sets.sets_of_bot(session, document.bot_id) if self.dense is not None else ():
-            await queue_indexing(session, self.changes, target)
+        if self.dense is not None:
+            for target in await vector_sets.sets_of_bot(session, document.bot_id):
+                await queue_indexing(session, self.changes, target, self.dense.exact_limit)
         await complete(session, job)
 
 

@@ -15,6 +15,7 @@ from kyrochat.db.states import DocumentDeletionStatus
 from kyrochat.db.tenancy import Reach
 from kyrochat.documents import repository
 from kyrochat.documents.storage import FileStore
+from kyrochat.documents.vector_index_job import queue_dropping
 from kyrochat.jobs.queue import ClaimedJob, complete
 from kyrochat.retrieval.ports import VectorRemoval
 
@@ -103,6 +104,7 @@ class BotPurge:
     """The handler of jobs that purge a deleted bot with all that it had."""
 
     database: Database
+    changes: Changes
     store: FileStore
     vectors: VectorRemoval | None = None
 
@@ -120,6 +122,7 @@ class BotPurge:
         while await self._delete_conversations(job.workspace_id, bot_id):
             continue
         async with self.database.begin([job.workspace_id]) as session:
+            await queue_dropping(session, self.changes, job.workspace_id, bot_id)
             await session.exec(delete(Bot).where(col(Bot.id) == bot_id))
             await complete(session, job)
 

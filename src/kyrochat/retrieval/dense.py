@@ -21,6 +21,7 @@ from kyrochat.retrieval.embedders import Embedders
 from kyrochat.retrieval.ports import Embedder, Vector
 from kyrochat.retrieval.postgres_vectors import PostgresVectors, copied
 from kyrochat.retrieval.vector_repository import ChunkText
+from kyrochat.retrieval.vector_search import EXACT_LIMIT
 from kyrochat.retrieval.vector_stores import VectorStores, dimensions_of
 
 # Old and deleted versions are still in Pinecone for a while: ask for more than is needed.
@@ -45,6 +46,8 @@ class DenseRetrieval:
     stores: VectorStores
     store: VectorStore = VectorStore.PGVECTOR
     budget_s: float = BUDGET_S
+    # The most vectors of a bot that are searched without an index, for long.
+    exact_limit: int = EXACT_LIMIT
     _told: set[str] = field(default_factory=set)
 
     async def search(self, workspace_id: UUID, bot_id: UUID, question: str) -> Sequence[tuple[UUID, float]]:

@@ -7,6 +7,7 @@ from kyrochat.db.states import VectorStore
 from kyrochat.retrieval.dense import DenseRetrieval
 from kyrochat.retrieval.embedders import Embedders
 from kyrochat.retrieval.vector_check import VectorCheck
+from kyrochat.retrieval.vector_search import EXACT_LIMIT
 from kyrochat.retrieval.vector_stores import Indexes, VectorStores
 
 
@@ -20,6 +21,7 @@ class DenseSetup:
     embedders: Embedders | None = None
     store: VectorStore | None = None
     pinecone: Indexes | None = None
+    exact_limit: int = EXACT_LIMIT
 
     def stores(self, database: Database) -> VectorStores:
         """Return the places where vectors may be, as seen through that pool."""
@@ -29,7 +31,7 @@ class DenseSetup:
         """Return dense retrieval over that pool, if there is any."""
         if self.embedders is None or self.store is None:
             return None
-        return DenseRetrieval(database, self.embedders, self.stores(database), self.store)
+        return DenseRetrieval(database, self.embedders, self.stores(database), self.store, exact_limit=self.exact_limit)
 
     def check(self, database: Database) -> VectorCheck:
         """Return who compares vectors with rows, and makes those that are missing where they can be made."""
