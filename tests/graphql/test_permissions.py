@@ -49,8 +49,8 @@ ON_A_WEB_PAGE = {
     # Reachable by a secret key only: for browsers the list itself is refused.
     "ConversationConnection": "edges nodes pageInfo totalCount",
     "ConversationEdge": "cursor node",
-    "Message": "branch children citations conversation createdAt feedback finishReason grounded historyTrimmed id model"
-    " parent removedCitations role siblings status text usage",
+    "Message": "branch children citations conversation createdAt feedback finishReason followUps grounded"
+    " historyTrimmed id model parent removedCitations role siblings status text usage",
     "MessageSiblings": "count ids place",
     "MessageChildren": "count ids",
     # A visitor's own.

@@ -49,6 +49,7 @@ class BotFields(TypedDict, total=False):
     alpha: float
     greeting: str
     suggested_questions: list[str]
+    suggests_follow_ups: bool
     language: Language
 
 

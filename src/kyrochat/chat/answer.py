@@ -9,7 +9,8 @@ from uuid import UUID
 
 from kyrochat.chat import repository
 from kyrochat.chat.ending import BROKEN, BUSY, Ending
-from kyrochat.chat.events import AnswerEvent, PassagesFound
+from kyrochat.chat.events import AnswerEvent, PassagesFound, TextDelta
+from kyrochat.chat.follow_ups import FollowUps, follow_ups
 from kyrochat.chat.log import AnswerLog, AnswerTaken, OpenAnswer, Unstorable
 from kyrochat.chat.output import Output
 from kyrochat.db.engine import Database
@@ -102,14 +103,25 @@ class Answerer:
             log.info("Removed %d unverifiable markers", citations.removed)
         grounded = citations.count > 0 if finished is None or finished.grounded is None else finished.grounded
         cut_short = finished is None or finished.cut_short
+        usage, suggested = finished.usage if finished else None, FollowUps()
+        if bot.suggests_follow_ups and grounded and not cut_short:
+            suggested = await self._follow_ups(answer, assignment)
+            usage = usage and usage.plus(suggested.usage)
         return Ending(
             MessageStatus.COMPLETED,
             grounded,
-            finished.usage if finished else None,
+            usage,
             finish_reason=FinishReason.LENGTH if cut_short else FinishReason.STOP,
             history_trimmed=prompt.history_trimmed,
             removed_citations=citations.removed,
+            follow_ups=suggested.questions,
         )
+
+    async def _follow_ups(self, answer: OpenAnswer, assignment: Assignment) -> FollowUps:
+        """Return what one could ask next. Whoever watches has the whole text by then."""
+        await answer.written()
+        said = "".join(entry.event.text for entry in answer.committed if isinstance(entry.event, TextDelta))
+        return await follow_ups(self.model, assignment.bot.model, assignment.question, said)
 
     async def _streamed(self, answer: OpenAnswer, prompt: Prompt, output: Output) -> Finished | None:
         """Write the model's text as it comes, and return its end; None where it was cut for its length.

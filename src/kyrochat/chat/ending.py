@@ -38,6 +38,7 @@ class Ending:
     finish_reason: FinishReason | None = None
     history_trimmed: bool | None = None
     removed_citations: int | None = None
+    follow_ups: tuple[str, ...] = ()
 
 
 BROKEN = Ending(MessageStatus.FAILED, reason="Something went wrong on the server.", retryable=True)
@@ -73,6 +74,7 @@ async def end_answer(
     message.finish_reason = ending.finish_reason
     message.history_trimmed = ending.history_trimmed
     message.removed_citations = ending.removed_citations
+    message.follow_ups = list(ending.follow_ups)
     message.compact_log_at = datetime.now(UTC) + COMPACT_AFTER
     if ending.usage is not None:
         message.prompt_tokens = ending.usage.prompt_tokens

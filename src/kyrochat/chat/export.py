@@ -92,6 +92,7 @@ def message_fields(message: Message) -> Mapping[str, Any]:
         "status": message.status,
         "text": message.text,
         "grounded": message.grounded,
+        "followUps": message.follow_ups,
         "model": message.model,
         "promptTokens": message.prompt_tokens,
         "completionTokens": message.completion_tokens,

@@ -110,6 +110,7 @@ def _bot(bot: Bot) -> Mapping[str, Any]:
         "topK": bot.top_k,
         "greeting": bot.greeting,
         "suggestedQuestions": bot.suggested_questions,
+        "suggestsFollowUps": bot.suggests_follow_ups,
         "language": bot.language,
         "createdAt": bot.created_at,
         "updatedAt": bot.updated_at,

@@ -41,6 +41,10 @@ ALPHA = (
 )
 GREETING = "What it says first; shown by frontends."
 SUGGESTIONS = "Questions that frontends may offer, up to 10."
+FOLLOW_UPS = (
+    "Whether its answers come with up to three questions to ask next, for one more request to the model each. Off by "
+    "default; offline there are none."
+)
 LANGUAGE = (
     "The language of its documents, whose rules stem their words; by default it is guessed for each text. "
     "After a change the documents are searched as before until a job has encoded them anew."
@@ -62,6 +66,7 @@ class Bot(Node):
     alpha: float | None = strawberry.field(description=ALPHA)
     greeting: str = strawberry.field(description=GREETING)
     suggested_questions: list[str] = strawberry.field(description=SUGGESTIONS)
+    suggests_follow_ups: bool = strawberry.field(description=FOLLOW_UPS)
     language: Language = strawberry.field(description=LANGUAGE)
     ingestion_paused: bool = strawberry.field(description="Whether `pauseIngestion` holds its documents back.")
     created_at: datetime = strawberry.field(description="When it was made.")
@@ -83,6 +88,7 @@ class Bot(Node):
             alpha=row.alpha,
             greeting=row.greeting,
             suggested_questions=row.suggested_questions,
+            suggests_follow_ups=row.suggests_follow_ups,
             language=Language(row.language),
             ingestion_paused=row.ingestion_paused,
             created_at=row.created_at,
@@ -179,6 +185,7 @@ class CreateBotInput:
     alpha: float | None = strawberry.field(default=UNSET, description=ALPHA)
     greeting: str | None = strawberry.field(default=UNSET, description=GREETING)
     suggested_questions: list[str] | None = strawberry.field(default=UNSET, description=SUGGESTIONS)
+    suggests_follow_ups: bool | None = strawberry.field(default=UNSET, description=FOLLOW_UPS)
     language: Language | None = strawberry.field(default=UNSET, description=LANGUAGE)
 
 
@@ -197,6 +204,7 @@ class UpdateBotInput:
     alpha: float | None = strawberry.field(default=UNSET, description=ALPHA)
     greeting: str | None = strawberry.field(default=UNSET, description=GREETING)
     suggested_questions: list[str] | None = strawberry.field(default=UNSET, description=SUGGESTIONS)
+    suggests_follow_ups: bool | None = strawberry.field(default=UNSET, description=FOLLOW_UPS)
     language: Language | None = strawberry.field(default=UNSET, description=LANGUAGE)
 
 
@@ -226,6 +234,7 @@ def _fields(input: CreateBotInput | UpdateBotInput) -> BotFields:
         "alpha": input.alpha,
         "greeting": input.greeting,
         "suggested_questions": input.suggested_questions,
+        "suggests_follow_ups": input.suggests_follow_ups,
         "language": input.language,
     }
     return cast(BotFields, {name: value for name, value in given.items() if value not in (None, UNSET)})

@@ -135,6 +135,10 @@ class Message(AnswerFacts, Node):
         description="Whether the sources held an answer; null for questions and answers without an end."
     )
     model: str | None = strawberry.field(description="The model that wrote it; null for questions.")
+    follow_ups: list[str] = strawberry.field(
+        description="What one could ask next, up to three questions, where the bot `suggestsFollowUps`. They are there "
+        "when the answer has completed: AnswerCompleted has them."
+    )
     created_at: datetime = strawberry.field(description="When it was sent, or begun.")
 
     @classmethod
@@ -148,6 +152,7 @@ class Message(AnswerFacts, Node):
             text=row.text,
             grounded=row.grounded,
             model=row.model,
+            follow_ups=row.follow_ups,
             created_at=row.created_at,
         )
 

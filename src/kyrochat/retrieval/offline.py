@@ -53,6 +53,10 @@ class ExtractiveModel:
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[ModelEvent, None]:
         """Yield the answer a few words at a time, then Finished with white-space separated words as tokens."""
+        if prompt.task:
+            # It can only quote: a title or another question would be words of its own.
+            yield Finished(Usage(0, 0))
+            return
         grounded: bool | None = None
         text = _small_talk(prompt.question)
         if text is None:

@@ -114,6 +114,10 @@ class Usage:
     prompt_tokens: int
     completion_tokens: int
 
+    def plus(self, other: "Usage") -> "Usage":
+        """Return what both took together."""
+        return Usage(self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens)
+
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Double,
@@ -57,6 +58,9 @@ class Bot(SQLModel, table=True):
     alpha: float | None = Field(default=None, sa_column=Column(Double, nullable=True))
     greeting: str = text_()
     suggested_questions: list[str] = json_list()
+    suggests_follow_ups: bool = Field(
+        default=False, sa_column=Column(Boolean, nullable=False, server_default=text("false"))
+    )
     language: str = Field(default="auto", sa_column=Column(Text, nullable=False, server_default="auto"))
     # Of the term weights that are searched, as a number of `retrieval.encodings`. While a change of the language is on
     # its way, it is still the old one's.

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from kyrochat.db.columns import key, maybe_one_of, moment, new_id, now, one_of, owned_by, text_, uuid_
+from kyrochat.db.columns import json_list, key, maybe_one_of, moment, new_id, now, one_of, owned_by, text_, uuid_
 from kyrochat.db.states import FinishReason, MessageRole, MessageStatus, TitleOrigin
 
 
@@ -113,6 +113,8 @@ class Message(SQLModel, table=True):
     finish_reason: FinishReason | None = maybe_one_of(FinishReason)
     history_trimmed: bool | None = None
     removed_citations: int | None = None
+    # What one could ask next, after answers of bots that suggest that.
+    follow_ups: list[str] = json_list()
     # Set on answers that a key asked for: its budget pays.
     api_key_id: UUID | None = uuid_(nullable=True)
     # The hash of all that was said up to here, for clients that send it instead of an id.
