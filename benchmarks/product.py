@@ -140,7 +140,7 @@ async def ask(
     rankings = Rankings({}, [])
     for key, text in queries:
         began_at = time.perf_counter()
-        passages = (await runtime.retriever.retrieve(loaded.bot, text, settings)).passages
+        passages = (await runtime.retriever.retrieve(loaded.bot, text, settings, fresh=True)).passages
         rankings.seconds.append(time.perf_counter() - began_at)
         # A dictionary keeps the first place of each.
         rankings.documents[key] = list(

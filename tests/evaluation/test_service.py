@@ -19,7 +19,8 @@ from kyrochat.evaluation.running import BATCH_QUESTIONS, EvaluationRun
 from kyrochat.evaluation.scoring import ABSTAINED, NDCG
 from kyrochat.evaluation.types import Question
 from kyrochat.jobs.queue import LeaseLost, Queue
-from kyrochat.retrieval.retriever import Retrieval, Retriever
+from kyrochat.retrieval.retriever import Retriever
+from kyrochat.retrieval.search import Retrieval
 from kyrochat.retrieval.search_settings import SearchSettings
 from tests.documents.scene import as_guest
 from tests.evaluation.scene import QUESTIONS, Lab, add_rated
@@ -33,7 +34,9 @@ class Interrupted(Retriever):
     asked: list[str] = field(default_factory=list)
     most: int = 0
 
-    async def retrieve(self, bot: Bot, question: str, settings: SearchSettings | None = None) -> Retrieval:
+    async def retrieve(
+        self, bot: Bot, question: str, settings: SearchSettings | None = None, *, fresh: bool = False
+    ) -> Retrieval:
         if len(self.asked) == self.most:
             raise ProviderUnavailable("The index is away.")
         self.asked.append(question)

@@ -11,7 +11,8 @@ from kyrochat.chat import repository
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot
 from kyrochat.errors import NotFound
-from kyrochat.retrieval.retriever import Retrieval, Retriever
+from kyrochat.retrieval.retriever import Retriever
+from kyrochat.retrieval.search import Retrieval
 from kyrochat.retrieval.search_settings import SearchSettings
 from kyrochat.retrieval.settings_rules import check_settings
 from kyrochat.retrieval.trace import FoundPassage, SearchTrace
@@ -42,8 +43,10 @@ class SearchService:
     database: Database
     retriever: Retriever
 
-    async def search(self, viewer: Viewer, bot_id: UUID, question: str, settings: SearchSettings) -> Retrieval:
-        """Return the passages for a question, best first, and how they were found.
+    async def search(
+        self, viewer: Viewer, bot_id: UUID, question: str, settings: SearchSettings, *, fresh: bool = False
+    ) -> Retrieval:
+        """Return the passages for a question, best first, and how they were found; `fresh`: by a search made now.
 
         Raises:
             InvalidInput: the question is empty or too long, or a setting out of range.
@@ -55,7 +58,7 @@ class SearchService:
         question = rules.text("query", question, max_chars=MAX_QUERY_CHARS, min_chars=1)
         check_settings(rules, settings)
         rules.enforce()
-        return await self.retriever.retrieve(await self._bot(viewer, bot_id), question, settings)
+        return await self.retriever.retrieve(await self._bot(viewer, bot_id), question, settings, fresh=fresh)
 
     async def replay(self, viewer: Viewer, message_id: UUID, settings: SearchSettings) -> Sequence[Replay]:
         """Make the searches of an answer again: as they were made then, but for the settings that are given.
@@ -83,7 +86,7 @@ class SearchService:
         replays = []
         for row in rows[:MAX_REPLAYED]:
             before = SearchTrace.from_json(row.trace)
-            after = (await self.retriever.retrieve(bot, before.query, settings.over(before.settings))).trace
+            after = (await self.retriever.retrieve(bot, before.query, settings.over(before.settings), fresh=True)).trace
             replays.append(Replay(before, after, _only_in(after, before), _only_in(before, after)))
         return replays
 

@@ -47,7 +47,7 @@ class BotAsker:
         if question.filter:
             settings = replace(settings, filter=read_filter(question.filter))
         began_at = perf_counter()
-        found = await self.retriever.retrieve(self.bot, question.text, settings)
+        found = await self.retriever.retrieve(self.bot, question.text, settings, fresh=True)
         milliseconds = 1000 * (perf_counter() - began_at)
         ids = {passage.document_id for passage in found.passages}
         async with self.database.begin([self.bot.workspace_id]) as session:

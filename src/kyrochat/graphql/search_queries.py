@@ -90,7 +90,7 @@ class SearchQuery:
     async def explain_search(self, info: Info, bot_id: Bot, query: Question, settings: Settings = UNSET) -> SearchTrace:
         """Search."""
         found = await info.context.services.searches.search(
-            info.context.viewer, row_id("Bot", bot_id), query, search_settings(settings)
+            info.context.viewer, row_id("Bot", bot_id), query, search_settings(settings), fresh=True
         )
         return SearchTrace.from_value(found.trace)
 

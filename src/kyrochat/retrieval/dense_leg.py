@@ -1,7 +1,7 @@
 """The leg of a search that goes by meaning: the question's embedding, and the nearest ones of the bot's chunks."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from kyrochat.db.models import VectorSet
@@ -21,6 +21,7 @@ class DenseHits:
     hits: Sequence[tuple[UUID, float]]
     target: VectorSet
     vector: Vector
+    embedding_was_known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,15 @@ class DenseLeg:
             return Outcome(off(Leg.DENSE, str(reason)))
         work = self._find(self.dense, target, embedder, search)
         outcome = await run(Leg.DENSE, work, budget_s=self.dense.budget_s, scheme=target.scheme)
-        return outcome.counting(len(outcome.value.hits) if outcome.value else 0)
+        if outcome.value is None:
+            return outcome
+        report = replace(outcome.report, candidates=len(outcome.value.hits), cached=outcome.value.embedding_was_known)
+        return replace(outcome, report=report)
 
     async def _find(self, dense: DenseRetrieval, target: VectorSet, embedder: Embedder, search: Search) -> DenseHits:
-        vector = await self.embeddings.of(embedder, search.bot.workspace_id, search.question)
+        vector, known = await self.embeddings.of(embedder, search.bot.workspace_id, search.question)
         hits = await dense.nearest(target, vector, DENSE_CANDIDATES, search.documents)
-        return DenseHits(hits, target, vector)
+        return DenseHits(hits, target, vector, known)
 
     async def scores(self, found: DenseHits, chunk_ids: Collection[UUID]) -> dict[UUID, float]:
         """Return the scores of chunks that the leg did not list, where its store can tell them.

@@ -26,14 +26,15 @@ class EmbeddingCache:
 
     _kept: "TTLCache[_Key, array[float]]" = field(default_factory=_new)
 
-    async def of(self, embedder: Embedder, workspace_id: UUID, question: str) -> Vector:
-        """Return the question's embedding.
+    async def of(self, embedder: Embedder, workspace_id: UUID, question: str) -> tuple[Vector, bool]:
+        """Return the question's embedding, and whether it was there.
 
         Raises:
             ProviderUnavailable: the provider failed after its retries.
         """
         key = (workspace_id, embedder.scheme, question)
         found = self._kept.get(key)
-        if found is None:
-            found = self._kept[key] = array("f", await embedder.embed_query(question))
-        return found
+        if found is not None:
+            return found, True
+        made = self._kept[key] = array("f", await embedder.embed_query(question))
+        return made, False

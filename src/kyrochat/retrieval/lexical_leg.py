@@ -47,11 +47,11 @@ class LexicalLeg:
     encoders: Encoders = ENCODERS
 
     async def search(self, session: AsyncSession, search: Search) -> LexicalHits:
-        """Return the passages that share a word with the question. It must be the session's first work, or of one
-        snapshot with it: a version that goes live between statements would leave hits without passages.
+        """Return the passages that share a word with the question.
+
+        The session has one snapshot: a version that goes live between statements would leave hits without passages.
         """
         bot, question = search.bot, search.question
-        await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         # Read with the rows, not with the bot, which the caller may have had for a while.
         encoding = await encoding_repository.live(session, bot.id)
         encoder = self.encoders.of(encoding)

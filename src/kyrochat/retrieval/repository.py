@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from kyrochat.db.models import Bot, BotLexicon, Chunk, Document
 from kyrochat.retrieval.encoding_repository import add_vectors
 from kyrochat.retrieval.encodings import Encoding
+from kyrochat.retrieval.search import IndexState
 from kyrochat.retrieval.types import Passage, SparseVector
 
 
@@ -174,6 +175,22 @@ _SPANS = text("""
     bindparam("starts", type_=ARRAY(Integer)),
     bindparam("ends", type_=ARRAY(Integer)),
 )
+
+
+async def index_state(session: AsyncSession, bot_id: UUID) -> IndexState | None:
+    """Return what the bot's index is like now; None when the bot is gone."""
+    row = (await (await session.connection()).execute(_INDEX_STATE, {"bot_id": bot_id})).one_or_none()
+    return None if row is None else IndexState(row.version, row.encoding, row.lexicon, row.vectors)
+
+
+_INDEX_STATE = text("""
+    SELECT coalesce(counted.version, 0) AS version, bots.encoding, coalesce(lexicon.version, 0) AS lexicon,
+        coalesce((SELECT id FROM vector_sets WHERE bot_id = bots.id AND state = 'SERVING'), 0) AS vectors
+    FROM bots
+    LEFT JOIN search_versions AS counted ON counted.bot_id = bots.id
+    LEFT JOIN bot_lexicons AS lexicon ON lexicon.bot_id = bots.id
+    WHERE bots.id = :bot_id AND bots.deleted_at IS NULL
+""")
 
 
 async def lexicon_version(session: AsyncSession, bot_id: UUID) -> int | None:

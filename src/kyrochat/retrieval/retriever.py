@@ -1,7 +1,7 @@
 """Finds passages for a question. Search, answers and evaluation use this very path."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 from kyrochat.db.engine import Database
@@ -18,24 +18,17 @@ from kyrochat.retrieval.lexical_leg import SCHEME as LEXICAL_SCHEME
 from kyrochat.retrieval.lexical_leg import LexicalHits, LexicalLeg
 from kyrochat.retrieval.lexicons import Lexicons
 from kyrochat.retrieval.ranking import Near, Ranked, rank
-from kyrochat.retrieval.search import Search
+from kyrochat.retrieval.search import Retrieval, Search
+from kyrochat.retrieval.search_cache import SearchCache
 from kyrochat.retrieval.search_settings import NO_FILTER, Leg, SearchSettings
 from kyrochat.retrieval.selection import select
 from kyrochat.retrieval.trace import LegReport, LegStatus, SearchTrace, Step, bounded
-from kyrochat.retrieval.types import Passage
 
 # A question may be pasted text; what follows this many characters would only blur it.
 MAX_QUERY_CHARS = 4_000
+ONE_SNAPSHOT = {"isolation_level": "REPEATABLE READ"}
 # An answer waits no longer than this for its lexical leg: a scan of a million chunks takes less.
 LEXICAL_BUDGET_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Retrieval:
-    """The passages of a search, best first, and how they were found."""
-
-    passages: tuple[Passage, ...]
-    trace: SearchTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,31 +41,45 @@ class Retriever:
     lexical_budget_s: float = LEXICAL_BUDGET_S
     encoders: Encoders = ENCODERS
     embeddings: EmbeddingCache = field(default_factory=EmbeddingCache)
+    results: SearchCache = field(default_factory=SearchCache)
 
-    async def retrieve(self, bot: Bot, question: str, settings: SearchSettings | None = None) -> Retrieval:
+    async def retrieve(
+        self, bot: Bot, question: str, settings: SearchSettings | None = None, *, fresh: bool = False
+    ) -> Retrieval:
         """Return passages of the bot's live documents, best first; none when nothing is near.
 
-        Without settings, and where they say nothing, the bot's own count.
+        Without settings, and where they say nothing, the bot's own count. `fresh`: whoever measures wants no result of
+        an earlier search, however true it is.
 
         Raises:
             ProviderUnavailable: no leg came to its end.
         """
         started = perf_counter()
         search = await self._begun(bot, question, settings or SearchSettings())
+        known = None if fresh or search.state is None else self.results.get(search)
+        if known is not None:
+            trace = replace(known.trace, cached=True, milliseconds=milliseconds_since(started))
+            return replace(known, trace=trace)
         lexical, dense = await self._run_legs(search)
         fusing = perf_counter()
         ranked = await self._together(search, lexical.value or LexicalHits(), dense.value)
         fused_in = Step("fusion", milliseconds_since(fusing))
-        return await self._chosen(search, ranked, (lexical.report, dense.report), (fused_in,), started)
+        result = await self._chosen(search, ranked, (lexical.report, dense.report), (fused_in,), started)
+        # What a leg has missed must not be missed any longer than it is down.
+        if not any(leg.status in (LegStatus.LATE, LegStatus.FAILED) for leg in result.trace.legs):
+            self.results.put(search, result)
+        return result
 
     async def _begun(self, bot: Bot, question: str, settings: SearchSettings) -> Search:
         used = settings.resolved(bot)
         # A model may ask, too, and write what PostgreSQL cannot hold.
         question = question.replace("\x00", "").encode("utf-8", "ignore").decode()[:MAX_QUERY_CHARS]
-        if used.filter == NO_FILTER:
-            return Search(bot, question, used)
         async with self.database.begin([bot.workspace_id]) as session:
-            return Search(bot, question, used, await filter_repository.matching(session, bot.id, used.filter))
+            state = await repository.index_state(session, bot.id)
+            documents = None
+            if used.filter != NO_FILTER:
+                documents = await filter_repository.matching(session, bot.id, used.filter)
+        return Search(bot, question, used, documents, state)
 
     async def _run_legs(self, search: Search) -> tuple[Outcome[LexicalHits], Outcome[DenseHits]]:
         if search.documents is not None and not search.documents:
@@ -96,6 +103,7 @@ class Retriever:
 
         async def work() -> LexicalHits:
             async with self.database.begin([search.bot.workspace_id]) as session:
+                await session.connection(execution_options=ONE_SNAPSHOT)
                 return await self._words.search(session, search)
 
         outcome = await run(Leg.LEXICAL, work(), budget_s=self.lexical_budget_s, scheme=LEXICAL_SCHEME)
@@ -109,7 +117,7 @@ class Retriever:
         ids = by_words | {chunk_id for chunk_id, _ in dense.hits}
         async with self.database.begin([bot.workspace_id]) as session:
             # The dense leg takes its time: only what is live by now may be shown, whatever an index still holds.
-            await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            await session.connection(execution_options=ONE_SNAPSHOT)
             found = await repository.passages(session, dict.fromkeys(ids, 0.0), bot_id=bot.id)
             if not by_words <= found.keys():
                 # A version went live meanwhile, or a document is gone. Words are looked up again fast enough.
@@ -145,6 +153,7 @@ class Retriever:
                 passages=tuple(found for _, found in joined),
                 milliseconds=milliseconds_since(started),
                 steps=(*steps, Step("selection", milliseconds_since(selecting))),
+                index_version=None if search.state is None else search.state.version,
             ),
         )
 
