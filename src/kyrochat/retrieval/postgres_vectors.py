@@ -54,8 +54,10 @@ class PostgresVectors:
         if limit < 1 or target.id is None or target.dimensions is None:
             return []
         async with self.database.begin([target.workspace_id]) as session:
-            find = nearly_nearest if await is_indexed(session, target.id) else nearest
-            return await find(session, target, in_words(query), limit, documents)
+            # Walking the index, few of many documents' chunks would be met before the walk gives up.
+            if documents is None and await is_indexed(session, target.id):
+                return await nearly_nearest(session, target, in_words(query), limit)
+            return await nearest(session, target, in_words(query), limit, documents)
 
     async def scores(self, target: VectorSet, query: Vector, chunk_ids: Sequence[UUID]) -> dict[UUID, float]:
         """Return the dot products of those of the chunks that have a vector in the set."""

@@ -60,14 +60,12 @@ _SCORES = text("""
 """).columns(distance=Float)
 
 
-async def nearly_nearest(
-    session: AsyncSession, target: VectorSet, query: str, limit: int, documents: Documents = None
-) -> list[tuple[UUID, float]]:
+async def nearly_nearest(session: AsyncSession, target: VectorSet, query: str, limit: int) -> list[tuple[UUID, float]]:
     """Return what `nearest` does, found through the set's index: about one in forty is missed."""
     ef = min(max(EF_SEARCH, limit), MAX_EF_SEARCH)
     await (await session.connection()).execute(FORCE_INDEX, {"ef_search": str(ef)})
     rows = await (await session.connection()).execute(
-        approximate(target.dimensions or 0), _values(target, query, limit, documents)
+        approximate(target.dimensions or 0), _values(target, query, limit, None)
     )
     # The relaxed order is only nearly one.
     return sorted(((row.chunk_id, -row.distance) for row in rows), key=lambda hit: -hit[1])

@@ -9,11 +9,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
+from sqlmodel import select
 
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.engine import Database, open_database
-from kyrochat.db.models import Bot, VectorSet
+from kyrochat.db.models import Bot, Document, VectorSet
 from kyrochat.db.states import VectorSetState
 from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval import vector_search
@@ -204,6 +205,13 @@ async def test_the_index_finds_what_an_exact_search_finds_and_goes_when_it_is_no
         assert sum(recalls) / len(recalls) >= 0.95
     for near in found:
         assert [score for _, score in near] == sorted((score for _, score in near), reverse=True)
+    # Some documents are compared one by one: the walk through the index would end before it has met enough of them.
+    async with database.begin([bot.workspace_id]) as session:
+        some = (await session.exec(select(Document.id).where(Document.bot_id == bot.id).limit(1))).all()
+    theirs = set(await chunks_of(database, bot, some[0]))
+    among = [await index.search(target, question, 50, some) for question in questions]
+    assert [len(hits) for hits in among] == [50] * len(questions)
+    assert {each for hits in among for each, _ in hits} <= theirs
     # Twice is once, and an index without its set is an orphan.
     assert await indexing.see_to(target)
     async with database.begin([bot.workspace_id]) as session:
