@@ -85,7 +85,7 @@ async def test_connections_that_break_while_streaming_cost_nothing(chat: Chat, u
 
 async def test_an_answer_waits_for_a_database_that_is_away(chat: Chat, urls: DatabaseUrls) -> None:
     first, second, third = Pause(), Pause(), Pause()
-    chat.model.script = ["Before. ", first, "During [1]. ", second, "Still during. ", third, "At the end."]
+    chat.model.script = ["Before. ", first, "During. ", second, "Still during. ", third, "At the end."]
     exchange = await chat.ask()
     watching = asyncio.create_task(chat.watch(exchange.answer.id))
     await chat.watch_until(exchange.answer.id, "Before.")

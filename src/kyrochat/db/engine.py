@@ -1,19 +1,27 @@
 """The connection pool, and transactions that see only the workspaces they name."""
 
+import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy import URL, Connection, Dialect, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 POOL_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 30_000
+# A connection that was used more recently is taken as it is.
+IDLE_S = 5.0
 
+_USED_AT = "kyrochat_used_at"
 _SCOPE = "kyrochat_workspaces"
 _CREDENTIAL = "kyrochat_credential"
 _ADMINISTERS = "kyrochat_administers"
@@ -68,12 +76,36 @@ def open_database(url: str, *, role: str | None = None, pool_size: int = 10) -> 
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
-        pool_pre_ping=True,
         # Parameters hold questions and document text, and a traceback would show them.
         hide_parameters=True,
         connect_args={"server_settings": server_settings, "timeout": 10},
     )
+    event.listen(engine.sync_engine, "checkout", partial(_must_be_alive, engine.dialect))
+    event.listen(engine.sync_engine, "checkin", _note_use)
     return Database(engine, async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False))
+
+
+def _must_be_alive(
+    dialect: Dialect, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+) -> None:
+    """Have the pool open another connection in the place of one that is closed.
+
+    A closed socket is noticed by itself; only one that was idle for a while is asked. Asking each time, as the pool
+    would, takes three round trips in every transaction.
+    """
+    driver: Any = record.driver_connection
+    if driver is not None and driver.is_closed():
+        raise DisconnectionError
+    if time.monotonic() - record.info.get(_USED_AT, 0.0) < IDLE_S:
+        return
+    try:
+        dialect.do_ping(connection)
+    except Exception as error:
+        raise DisconnectionError from error
+
+
+def _note_use(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+    record.info[_USED_AT] = time.monotonic()
 
 
 async def widen(session: AsyncSession, workspace_id: UUID) -> None:

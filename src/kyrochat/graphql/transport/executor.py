@@ -47,7 +47,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         position_context: Any,
     ) -> AwaitableOrValue[dict[str, Any]]:
         """Execute the fields of one object."""
-        leaves = _leaves(parent_type)
+        leaves = leaves_of(parent_type)
         results: dict[str, Any] = {}
         others: dict[str, Any] = {}
         for response_name, details in grouped_field_set.items():
@@ -58,7 +58,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
                     value = read(source_value)
                 except Exception:  # told in the usual way, with its place
                     value = Undefined
-                if (value is None and nullable) or (value.__class__ is plain and _fits(value)):
+                if (value is None and nullable) or (value.__class__ is plain and fits(value)):
                     results[response_name] = value
                     continue
             # Holds the place: answers come in the order of the selection.
@@ -84,7 +84,8 @@ def _merged(results: dict[str, Any], executed: dict[str, Any]) -> dict[str, Any]
     return {name: value for name, value in results.items() if value is not Undefined}
 
 
-def _fits(value: Any) -> bool:
+def fits(value: Any) -> bool:
+    """Say whether a number is one that its scalar takes."""
     if value.__class__ is int:
         return bool(-INT_LIMIT <= value < INT_LIMIT)
     return value.__class__ is not float or isfinite(value)
@@ -92,7 +93,7 @@ def _fits(value: Any) -> bool:
 
 # By identity; a process has one schema, and tests a few small ones.
 @lru_cache(maxsize=4_096)
-def _leaves(parent_type: GraphQLObjectType) -> Mapping[str, Leaf]:
+def leaves_of(parent_type: GraphQLObjectType) -> Mapping[str, Leaf]:
     """Return those fields of a type that are read the short way."""
     name = parent_type.name
     found: dict[str, Leaf] = {"__typename": (lambda _: name, str, False)}

@@ -12,7 +12,7 @@ from strawberry.types.execution import ExecutionContext
 from strawberry.types.scalar import ScalarDefinition
 
 from kyrochat.graphql.transport.document_cache import DocumentCache
-from kyrochat.graphql.transport.executor import Executor
+from kyrochat.graphql.transport.event_plans import EventExecutor
 from kyrochat.graphql.transport.hooks import HookRunner
 from kyrochat.graphql.transport.uploads import UPLOAD_SCALAR, Upload
 
@@ -39,7 +39,7 @@ class KyroSchema(strawberry.Schema):
         **options: Any,
     ) -> None:
         self.documents = documents or DocumentCache()
-        options.setdefault("execution_context_class", Executor)
+        options.setdefault("execution_context_class", EventExecutor)
         if not introspection:
             extensions = (*extensions, DisableIntrospection)
             options["execution_context_class"] = _KeepsNames
@@ -64,7 +64,7 @@ class KyroSchema(strawberry.Schema):
         """Do nothing: `masking` sees each error on its way out, on every transport, and logs it there."""
 
 
-class _KeepsNames(Executor):
+class _KeepsNames(EventExecutor):
     @classmethod
     def build(cls, *args: Any, **options: Any) -> Any:
         """Check the variables, too, without a word of what they may have meant."""
