@@ -116,7 +116,7 @@ async def running(
         store = open_store(settings.files)
         log_database = access.open_log()
         stack.push_async_callback(log_database.close)
-        retriever = Retriever(database, dense=dense)
+        retriever = Retriever(database, dense=dense, reranking=provided.reranking)
         answerer = Answerer(database, AnswerLog(database, changes, log_database), retriever, model, provided.budget)
         queue = AnswerQueue(settings.answers_at_once, settings.answers_waiting)
         lease = timedelta(seconds=settings.answer_lease_s)
@@ -124,7 +124,9 @@ async def running(
         await stack.enter_async_context(answers.alive())
         await stack.enter_async_context(LogCompaction(log_database).sweeping())
         if settings.workers:
-            await stack.enter_async_context(working(settings, settings.workers, access, changes, store, provided.dense))
+            await stack.enter_async_context(
+                working(settings, settings.workers, access, changes, store, provided.dense, provided.reranking)
+            )
         accounts = await stack.enter_async_context(open_accounts(settings, keys, database, changes, rates))
         presences = Presences(database, changes)
         await stack.enter_async_context(presences.watched())

@@ -114,7 +114,7 @@ async def work(settings: Settings) -> None:
         concurrency = settings.workers or 2
         async with (
             open_providers(settings) as provided,
-            working(settings, concurrency, access, changes, store, provided.dense) as worker,
+            working(settings, concurrency, access, changes, store, provided.dense, provided.reranking) as worker,
             changes.listening(worker.queue.database.engine),
         ):
             print(f"KyroChat works on up to {concurrency} jobs at once", flush=True)  # noqa: T201

@@ -179,6 +179,16 @@ class Settings(BaseSettings):
     embedding_texts_per_minute: int = Field(
         default=0, ge=0, description="The most passages a process has embedded in a minute; 0: no limit."
     )
+    rerank_url: str | None = Field(
+        default=None,
+        description="A reranker's endpoint, as Cohere, Jina, vLLM or TEI have it: http://localhost:8080/rerank. It "
+        "puts in order anew what was found.",
+    )
+    rerank_model: str = Field(default="", description="Its model. Empty for TEI, which has one.")
+    rerank_api_key: SecretStr | None = Field(default=None, description="Its key, if it wants one.")
+    rerank_timeout_s: float = Field(
+        default=2.0, gt=0, le=60, description="Seconds that a search waits for the reranker, before it does without."
+    )
     vector_store: VectorStoreChoice = Field(
         default=VectorStoreChoice.AUTO,
         description="Where vectors of new bots go: pgvector, pinecone or off. auto: Pinecone with its key, otherwise "

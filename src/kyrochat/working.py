@@ -32,6 +32,7 @@ from kyrochat.evaluation.service import EVALUATE
 from kyrochat.jobs.queue import ClaimedJob, Queue
 from kyrochat.jobs.worker import Kind, Worker
 from kyrochat.retrieval.dense_setup import NO_DENSE, DenseSetup
+from kyrochat.retrieval.reranking import Reranking
 from kyrochat.retrieval.retriever import Retriever
 from kyrochat.retrieval.vector_indexing import VectorIndexing
 from kyrochat.settings import Settings
@@ -48,6 +49,7 @@ async def working(
     changes: Changes,
     store: FileStore,
     dense: DenseSetup,
+    reranking: Reranking | None = None,
 ) -> AsyncGenerator[Worker, None]:
     """Work on jobs meanwhile, under the worker's role; jobs that are not done at the end are given back."""
     database = access.open_worker(concurrency)
@@ -56,7 +58,7 @@ async def working(
         visitor = open_visitor(version("kyrochat"), settings.fetch_networks)
         quota = Quota(settings.workspace_max_bytes, settings.workspace_max_documents)
         indexing = VectorIndexing(access.urls.owner, database)
-        kinds = job_kinds(database, changes, store, dense, visitor, quota, indexing)
+        kinds = job_kinds(database, changes, store, dense, visitor, quota, indexing, reranking)
         worker = Worker(Queue(database), changes, kinds, concurrency)
         task = asyncio.create_task(worker.run(), name="worker")
         # A newer program may have come with another encoder.
@@ -79,6 +81,7 @@ def job_kinds(
     visitor: Visitor | None = None,
     quota: Quota = UNLIMITED,
     indexing: VectorIndexing | None = None,
+    reranking: Reranking | None = None,
 ) -> Mapping[str, Kind]:
     """Return what is done for each kind of job: without a `visitor` nothing on the web, without `indexing` no index."""
 
@@ -111,7 +114,8 @@ def job_kinds(
         RETITLE: Kind(Retitling(database), on_purge_failed),
         PURGE_ACCOUNT: Kind(AccountPurge(database, changes), on_purge_failed),
         EVALUATE: Kind(
-            EvaluationRun(database, changes, Retriever(database, dense=dense.retrieval(database))),
+            # Measured is what answers do.
+            EvaluationRun(database, changes, Retriever(database, dense=dense.retrieval(database), reranking=reranking)),
             on_evaluation_failed,
             on_evaluation_retry,
         ),

@@ -85,25 +85,25 @@ class EmbeddingServer:
 
     async def handle(self, request: Request) -> Response:
         if self.api_key is not None and request.headers.get("authorization") != f"Bearer {self.api_key}":
-            return _error(HttpError(401))
+            return refusal(HttpError(401))
         body = json.loads(await request.body())
         self.requests.append(body)
         step = self.steps.popleft() if self.steps else Answer()
         match step:
             case HttpError():
-                return _error(step)
+                return refusal(step)
             case Raw(content):
                 return Response(content, media_type="application/json")
             case Hang():
-                return _Broken(hangs=True)
+                return Broken(hangs=True)
             case Cut():
-                return _Broken(hangs=False)
+                return Broken(hangs=False)
             case Answer(change):
                 return self._answer(body, change)
 
     def _answer(self, body: dict[str, Any], change: Callable[[dict[str, Any]], object]) -> Response:
         if body.get("model") not in self.models:
-            return _error(HttpError(404))
+            return refusal(HttpError(404))
         texts, asked = body.get("input"), body.get("dimensions")
         wrong = (
             body.keys() - _FIELDS
@@ -114,7 +114,7 @@ class EmbeddingServer:
         )
         if wrong or not isinstance(texts, list):
             self.complaints.append(f"not understood: {sorted(body)}, {len(texts or [])} texts")
-            return _error(HttpError(400))
+            return refusal(HttpError(400))
         dimensions = asked or self.models[body["model"]]
         answer: dict[str, Any] = {
             "object": "list",
@@ -129,7 +129,7 @@ class EmbeddingServer:
         return Response(json.dumps(answer), media_type="application/json")
 
 
-class _Broken(Response):
+class Broken(Response):
     def __init__(self, *, hangs: bool) -> None:
         super().__init__(media_type="application/json")
         del self.headers["content-length"]
@@ -146,7 +146,7 @@ class _Broken(Response):
         await send({"type": "http.response.body", "body": b'{"data": [{"index": 0, "embed', "more_body": True})
 
 
-def _error(error: HttpError) -> Response:
+def refusal(error: HttpError) -> Response:
     headers = {} if error.retry_after is None else {"retry-after": error.retry_after}
     return Response(error.text, error.status, headers, media_type="application/json")
 

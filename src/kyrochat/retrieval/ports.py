@@ -111,6 +111,23 @@ class VectorIndex(Protocol):
         ...
 
 
+class Reranker(Protocol):
+    """Reads a question and passages together, and says how well each of them answers it."""
+
+    @property
+    def scheme(self) -> str:
+        """What a trace calls it."""
+        ...
+
+    async def rerank(self, question: str, texts: Sequence[str]) -> Sequence[float]:
+        """Return how well each text answers the question, from 0 to 1, in their order.
+
+        Raises:
+            ProviderUnavailable: the provider failed.
+        """
+        ...
+
+
 class VectorRemoval(Protocol):
     """Takes vectors away, wherever they are."""
 

@@ -13,11 +13,13 @@ from kyrochat.retrieval.dense_setup import NO_DENSE, DenseSetup
 from kyrochat.retrieval.embedders import Embedders
 from kyrochat.retrieval.embedding_pace import Pace, PacedEmbedder
 from kyrochat.retrieval.gemini import Gemini, open_gemini
+from kyrochat.retrieval.http_reranker import HttpReranker, open_http_reranker
 from kyrochat.retrieval.offline import ExtractiveModel
 from kyrochat.retrieval.openai_compatible import OpenAIModel, open_openai
 from kyrochat.retrieval.openai_embedding import OpenAIEmbedder, Prefixes, open_openai_embedder
 from kyrochat.retrieval.pinecone_indexes import PineconeIndexes
 from kyrochat.retrieval.ports import AnswerModel, Embedder
+from kyrochat.retrieval.reranking import Reranking
 from kyrochat.retrieval.timeouts import Timeouts
 from kyrochat.settings import AnswerProvider, Settings, VectorStoreChoice
 
@@ -31,6 +33,7 @@ class Providers:
     model: AnswerModel
     dense: DenseSetup = NO_DENSE
     budget: Budget = field(default_factory=Budget)
+    reranking: Reranking | None = None
 
 
 @asynccontextmanager
@@ -53,9 +56,17 @@ async def open_providers(settings: Settings) -> AsyncGenerator[Providers, None]:
         pinecone = _pinecone(settings)
         if pinecone is not None:
             stack.push_async_callback(pinecone.close)
+        reranker = _reranker(settings)
+        if reranker is not None:
+            stack.push_async_callback(reranker.close)
         embedders = _embedders(gemini, served, settings.embedding_texts_per_minute)
         dense = DenseSetup(embedders, _store(settings, embedders, pinecone), pinecone)
-        yield Providers(model, dense, Budget(settings.prompt_tokens, settings.history_tokens))
+        yield Providers(
+            model,
+            dense,
+            Budget(settings.prompt_tokens, settings.history_tokens),
+            None if reranker is None else Reranking(reranker, settings.rerank_timeout_s),
+        )
 
 
 def _gemini(settings: Settings) -> Gemini | None:
@@ -120,6 +131,18 @@ def _embedding_server(settings: Settings) -> OpenAIEmbedder | None:
         settings.embedding_model,
         settings.embedding_dimensions,
         Prefixes(settings.embedding_query_prefix, settings.embedding_document_prefix),
+    )
+
+
+def _reranker(settings: Settings) -> HttpReranker | None:
+    if settings.rerank_url is None:
+        return None
+    key = settings.rerank_api_key
+    return open_http_reranker(
+        settings.rerank_url,
+        settings.rerank_model,
+        None if key is None else key.get_secret_value(),
+        timeout_s=settings.rerank_timeout_s,
     )
 
 

@@ -18,6 +18,7 @@ from kyrochat.retrieval.lexical_leg import SCHEME as LEXICAL_SCHEME
 from kyrochat.retrieval.lexical_leg import LexicalHits, LexicalLeg
 from kyrochat.retrieval.lexicons import Lexicons
 from kyrochat.retrieval.ranking import Near, Ranked, rank
+from kyrochat.retrieval.reranking import Reranking
 from kyrochat.retrieval.search import Retrieval, Search
 from kyrochat.retrieval.search_cache import SearchCache
 from kyrochat.retrieval.search_settings import NO_FILTER, Leg, SearchSettings
@@ -42,6 +43,7 @@ class Retriever:
     encoders: Encoders = ENCODERS
     embeddings: EmbeddingCache = field(default_factory=EmbeddingCache)
     results: SearchCache = field(default_factory=SearchCache)
+    reranking: Reranking | None = None
 
     async def retrieve(
         self, bot: Bot, question: str, settings: SearchSettings | None = None, *, fresh: bool = False
@@ -64,7 +66,11 @@ class Retriever:
         fusing = perf_counter()
         ranked = await self._together(search, lexical.value or LexicalHits(), dense.value)
         fused_in = Step("fusion", milliseconds_since(fusing))
-        result = await self._chosen(search, ranked, (lexical.report, dense.report), (fused_in,), started)
+        legs = [lexical.report, dense.report]
+        if self.reranking is not None:
+            ranked, report = await self.reranking.rerank(search, ranked)
+            legs.append(report)
+        result = await self._chosen(search, ranked, tuple(legs), (fused_in,), started)
         # What a leg has missed must not be missed any longer than it is down.
         if not any(leg.status in (LegStatus.LATE, LegStatus.FAILED) for leg in result.trace.legs):
             self.results.put(search, result)
