@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlmodel import select
 
 from kyrochat.accounts.viewer import Viewer
+from kyrochat.bots.index_jobs import TEND_INDEX
 from kyrochat.bots.service import (
     MAX_INSTRUCTIONS_CHARS,
     MAX_SUGGESTIONS,
@@ -31,6 +32,8 @@ from kyrochat.documents import repository as documents
 from kyrochat.documents.storage import open_store
 from kyrochat.errors import Forbidden, InvalidInput, NotFound
 from kyrochat.jobs.queue import Queue
+from kyrochat.retrieval.encodings import Encoding
+from kyrochat.retrieval.languages import Language
 from kyrochat.working import job_kinds
 from tests.factories import make_bot, make_document, make_viewer
 from tests.searching import search
@@ -308,3 +311,26 @@ async def test_a_bot_that_is_deleted_twice_at_once_is_deleted_once(
     async with database.begin() as session:
         jobs = (await session.exec(select(Job))).all()
     assert [(job.kind, job.payload) for job in jobs] == [(PURGE_BOT, {"bot_id": str(bot.id)})]
+
+
+async def test_a_bots_language_says_how_its_words_are_weighed_and_a_change_queues_the_work_once(
+    bots: BotService, database: Database, ada: Viewer
+) -> None:
+    made = await bots.create(ada, None, {"name": "Bibliothekar", "language": Language.GERMAN})
+    other = await bots.create(ada, None, {"name": "Librarian"})
+    assert (made.language, Encoding.from_number(made.encoding)) == ("german", Encoding(language="german"))
+    assert (other.language, Encoding.from_number(other.encoding)) == ("auto", Encoding())
+
+    await bots.update(ada, made.id, {"language": Language.GERMAN, "greeting": "Hallo"})
+    assert await queued(database) == []
+    changed = await bots.update(ada, made.id, {"language": Language.SPANISH})
+    await bots.update(ada, made.id, {"language": Language.FRENCH})
+
+    # What is searched stays what there is.
+    assert (changed.language, changed.encoding) == ("spanish", made.encoding)
+    assert await queued(database) == [(TEND_INDEX, {"bot_id": str(made.id)})]
+
+
+async def queued(database: Database) -> list[tuple[str, dict[str, Any]]]:
+    async with database.begin() as session:
+        return [(job.kind, job.payload) for job in (await session.exec(select(Job))).all()]

@@ -1,9 +1,11 @@
 """Encoding a bot anew: searched all the while, by old vectors or by new ones, never by both."""
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -11,6 +13,7 @@ from sqlmodel import col, select
 
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.bots.index_jobs import TEND_INDEX
+from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.models import Bot, BotLexicon, ChunkLex
 from kyrochat.documents.indexing import IndexTending, tend_stale
 from kyrochat.documents.kinds import INGEST, queue_job
@@ -27,6 +30,7 @@ from kyrochat.retrieval.tokens import tokenize
 from kyrochat.retrieval.types import SparseVector
 from tests.documents.scene import GatedExtractor, Library, essay, pieces
 from tests.factories import make_document
+from tests.jobs.scene import until
 
 
 def second(encode: Callable[[list[str]], SparseVector] = encode_tokens) -> Encoder:
@@ -157,6 +161,38 @@ async def test_a_killed_attempt_is_taken_up_where_it_was_and_what_changed_since_
     assert rest.done.total() == 7
     assert await found(library, bot, "Rhine") == {"New", "Called otherwise", *(f"T{number}" for number in range(1, 8))}
     assert await found(library, bot, "otherwise") == {"Called otherwise"}
+
+
+async def test_a_process_that_is_killed_in_the_middle_leaves_the_bot_searched_and_the_next_one_goes_on(
+    library: Library, urls: DatabaseUrls, bot: Bot
+) -> None:
+    for number in range(60):
+        await make_document(library.database, bot, f"The Rhine {number}.", f"T{number}")
+    await tend_stale(library.worker_database, library.changes, TWO)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.documents.tending_process", urls.worker, cwd=Path(__file__).parents[2]
+    )
+    try:
+
+        async def has_begun() -> bool:
+            return (await stored(library, bot))[Encoding(2).number] >= 3
+
+        await until(has_begun)
+    finally:
+        process.kill()
+        await process.wait()
+    so_far = (await stored(library, bot))[Encoding(2).number]
+    assert 3 <= so_far < 60
+    assert (await live(library, bot), len(await found(library, bot, "Rhine"))) == (Encoding(1), 50)
+
+    await library.lapse()
+    rest = Counting()
+    await tend(library, Encoders({1: Encoder(), 2: second(rest)}))
+
+    assert rest.done.total() == 60 - so_far
+    assert await stored(library, bot) == {Encoding(2).number: 60}
+    assert len(await found(library, bot, "Rhine")) == 50
+    assert await library.jobs() == []
 
 
 async def test_chunks_that_come_at_the_last_moment_are_encoded_before_the_switch(
@@ -300,9 +336,6 @@ async def test_a_failed_new_version_leaves_the_old_one_searched_by_its_new_title
         assert row is not None
         await queue_job(session, library.changes, INGEST, row)
     await library.work()
-
-    [job] = await library.claim(RETITLE)
-    await Retitling(library.worker_database)(job)
 
     assert await found(library, bot, "waters", ENCODERS) == {"Waters"}
     assert await found(library, bot, "rivers", ENCODERS) == set()

@@ -12,6 +12,7 @@ from kyrochat.retrieval.lexical import (
     encode_chunk,
     encode_query,
     encode_tokens,
+    query_weights,
     to_sparsevec_text,
     tokenize,
 )
@@ -99,6 +100,21 @@ def test_a_misspelt_word_still_finds_its_chunk() -> None:
     scores = [score(query, encode_chunk("", text)) for text in texts]
     assert scores[0] > 0
     assert scores[1] == 0
+
+
+def test_words_that_a_typing_error_may_have_been_meant_for_share_its_weight() -> None:
+    lexicon = Lexicon.build([["weather"]] * 9 + [["leather"]] * 1 + [["pump"]] * 10)
+
+    weights = query_weights("xeather pump", lexicon, "none")
+
+    assert weights == pytest.approx(
+        {
+            "xeather": lexicon.idf("xeather"),
+            "pump": lexicon.idf("pump"),
+            "weather": lexicon.idf("weather") * 0.9**0.5,
+            "leather": lexicon.idf("leather") * 0.1**0.5,
+        }
+    )
 
 
 def test_a_question_of_stopwords_encodes_to_nothing() -> None:

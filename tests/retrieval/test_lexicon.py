@@ -45,6 +45,29 @@ def test_numbers_short_known_distant_and_endless_terms_have_no_neighbours(term: 
     assert lexicon.neighbours(term) == []
 
 
+def test_a_word_with_an_error_in_its_ending_is_taken_by_its_beginning() -> None:
+    lexicon = Lexicon.build([["infect", "infe", "weather"]])
+
+    assert lexicon.neighbours("infectoin") == ["infect"]
+    # One edit away is nearer.
+    assert lexicon.neighbours("infectx") == ["infect"]
+    assert lexicon.neighbours("weatherproofing") == []
+    assert lexicon.neighbours("wea") == []
+
+
+def test_unknown_terms_give_way_to_the_commonest_that_they_may_be_meant_for() -> None:
+    lexicon = Lexicon.build([["weather"], ["weather", "leather"], ["pump"]])
+
+    assert lexicon.corrected(["xeather", "pump", "leather", "2019", "unheard", "xeather"]) == [
+        "weather",
+        "pump",
+        "leather",
+        "2019",
+        "unheard",
+        "weather",
+    ]
+
+
 def test_neighbours_come_fast_from_a_large_vocabulary() -> None:
     lexicon = Lexicon.build([[f"{a}{b}{c}ology" for a in "abcdefgh" for b in "abcdefghij" for c in "abcdefghij"]])
     lexicon.neighbours("warmingup")

@@ -99,7 +99,7 @@ async def test_the_index_is_used_by_a_confined_role_with_statistics_and_without(
     async def plan(bot: Bot) -> str:
         weights = query_weights(question, stock.lexicon, "english")
         salts = stock.salts(bot, rare_terms(weights, stock.lexicon))
-        values = {"bot_id": bot.id, "query": stock.query(question), "encoding": SALTED.number, "limit": 50}
+        values = repository._values(bot.id, stock.query(question), SALTED, 50, None)
         async with stock.database.begin([bot.workspace_id]) as session:
             connection = await session.connection()
             array = "{" + ",".join(map(str, salts)) + "}"
