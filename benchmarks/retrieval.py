@@ -48,7 +48,7 @@ class Ranker:
         hits = sorted(scores.items(), key=lambda hit: (-hit[1], hit[0]))[:KEPT_HITS]
         if not proximity:
             return hits
-        tokens = tokenize(question, self.language)
+        tokens = self.lexicon.corrected(tokenize(question, self.language))
         top = [
             (place, score + proximity_bonus(tokens, self.tokens[place], self.lexicon.idf))
             for place, score in hits[:RERANKED]

@@ -93,7 +93,8 @@ class Encoders:
         A newer version than is known here stays: another process of a newer program made it.
         """
         version = max(self.current.version, live.encoder_version)
-        salted = chunk_count > (self.salted_until if live.salted else self.salted_above)
+        until = min(self.salted_until, self.salted_above)
+        salted = chunk_count > (until if live.salted else self.salted_above)
         return Encoding(version, language, salted)
 
 

@@ -45,6 +45,7 @@ class LexicalLeg:
 
     lexicons: Lexicons
     encoders: Encoders = ENCODERS
+    by_rare_terms: bool = True  # False: scan large bots, too; for measurements
 
     async def search(self, session: AsyncSession, search: Search) -> LexicalHits:
         """Return the passages that share a word with the question.
@@ -59,8 +60,9 @@ class LexicalLeg:
         weights = await asyncio.to_thread(encoder.query_weights, question, lexicon, encoding.language)
         if not weights:
             return LexicalHits()
+        rare = rare_terms(weights, lexicon) if encoding.salted and self.by_rare_terms else set[str]()
         vector = to_sparsevec_text(to_vector(weights))
-        hits = await _hits(session, search, weights, lexicon, encoding)
+        hits = await _hits(session, search, weights, rare, vector, encoding)
         passages = await repository.passages(session, dict(hits), bot_id=bot.id)
         ranked = [passages[chunk_id] for chunk_id, _ in hits if chunk_id in passages]
         found = LexicalHits(ranked, vector=vector, encoding=encoding)
@@ -78,12 +80,17 @@ class LexicalLeg:
 
 
 async def _hits(
-    session: AsyncSession, search: Search, weights: Mapping[str, float], lexicon: Lexicon, encoding: Encoding
+    session: AsyncSession,
+    search: Search,
+    weights: Mapping[str, float],
+    rare: set[str],
+    vector: str,
+    encoding: Encoding,
 ) -> list[tuple[UUID, float]]:
     bot_id, top_k, documents = search.bot.id, search.used.top_k, search.documents
-    vector, limit = to_sparsevec_text(to_vector(weights)), max(CANDIDATES, top_k)
+    limit = max(CANDIDATES, top_k)
     # A filter may leave few chunks of a rare term, and then all of the others are looked at anyway.
-    if documents is None and encoding.salted and (rare := rare_terms(weights, lexicon)):
+    if rare and documents is None:
         salts = encoding.salt(bot_id, to_vector({term: weights[term] for term in rare}))
         hits = await repository.salted_hits(session, bot_id, vector, salts, encoding=encoding, limit=limit)
         if is_enough(hits, weights, rare, max(TOP, top_k)):
@@ -94,7 +101,7 @@ async def _hits(
 def _with_bonuses(found: LexicalHits, question: str, lexicon: Lexicon, encoder: Encoder) -> LexicalHits:
     """Add to the first ones' scores what words standing close together are worth."""
     language, first, rest = found.encoding.language, found.passages[:RERANKED], found.passages[RERANKED:]
-    words = encoder.tokenize(question, language)
+    words = lexicon.corrected(encoder.tokenize(question, language))
     bonuses = {}
     for passage in first:
         held = encoder.chunk_tokens(passage.document_title, passage.text, language, passage.heading)

@@ -12,6 +12,7 @@ FORMAT_VERSION = 1
 MAX_NEIGHBOURS = 8
 MIN_TYPO_CHARS = 4
 MAX_TYPO_CHARS = 24
+MAX_ENDING_CHARS = 5
 MAX_ALPHABET = 48
 """Letters tried at each place of a misspelt term, the vocabulary's most frequent ones: an alphabet and more."""
 
@@ -51,12 +52,21 @@ class Lexicon:
     def neighbours(self, term: str) -> list[str]:
         """Return known terms that are one insertion, deletion, replacement or swap away, most frequent first.
 
-        Short terms, numbers and very long terms have none.
+        If there is none, the longest known beginning is taken: with an error in its ending, a word is stemmed
+        otherwise, or not at all. Short terms, numbers and very long terms have no neighbours.
         """
         if not MIN_TYPO_CHARS <= len(term) <= MAX_TYPO_CHARS or not term.isalpha():
             return []
         found = {near for near in self._one_edit_away(term) if near in self.frequencies and near != term}
+        if not found:
+            shortest = max(MIN_TYPO_CHARS, len(term) - MAX_ENDING_CHARS)
+            beginnings = (term[:length] for length in range(len(term) - 1, shortest - 1, -1))
+            return [near for near in beginnings if near in self.frequencies][:1]
         return sorted(found, key=lambda near: (-self.frequencies[near], near))[:MAX_NEIGHBOURS]
+
+    def corrected(self, terms: Iterable[str]) -> list[str]:
+        """Return the terms, each unknown one replaced by the commonest known one that is one edit away, if any is."""
+        return [term if term in self else next(iter(self.neighbours(term)), term) for term in terms]
 
     def to_bytes(self) -> bytes:
         """Return a compact form: version and counts, then packed terms (sorted, one a line) and frequencies."""
