@@ -3,12 +3,13 @@
 import asyncio
 import sys
 
-from benchmarks import access, face, guard, ingestion, jobs, retrieval, sign_in, streaming
+from benchmarks import access, face, guard, ingestion, jobs, retrieval, search_latency, sign_in, streaming
 
 if __name__ == "__main__":
     guard.main()
     asyncio.run(jobs.main())
     asyncio.run(ingestion.main())
+    asyncio.run(search_latency.main())
     asyncio.run(sign_in.main())
     asyncio.run(access.main())
     asyncio.run(face.main())
