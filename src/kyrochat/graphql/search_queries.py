@@ -1,11 +1,13 @@
 """Searching by hand in the schema."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import strawberry
 from strawberry import UNSET
 
 from kyrochat.chat import searching
+from kyrochat.errors import InvalidInput
 from kyrochat.graphql.context import Info
 from kyrochat.graphql.enums import SearchLeg
 from kyrochat.graphql.filters import DocumentFilterInput, document_filter
@@ -13,6 +15,7 @@ from kyrochat.graphql.ids import row_id
 from kyrochat.graphql.passages import Passage
 from kyrochat.graphql.searches import SearchedPassage, SearchTrace
 from kyrochat.retrieval.search_settings import SearchSettings
+from kyrochat.retrieval.settings_rules import MAX_TOP_K
 
 DEFAULT_PASSAGES = 8
 Bot = Annotated[strawberry.ID, strawberry.argument(description="The bot whose documents to search.")]
@@ -74,14 +77,19 @@ class SearchQuery:
         query: Question,
         first: Annotated[
             int | None,
-            strawberry.argument(description="How many at most: 1 to 50. It comes before `settings.topK`."),
+            strawberry.argument(description="How many at most: 1 to 50. With `settings.topK`, so many of these."),
         ] = DEFAULT_PASSAGES,
         settings: Settings = UNSET,
     ) -> list[Passage]:
         """Search."""
-        wanted = search_settings(settings, top_k=DEFAULT_PASSAGES if first is None else first)
+        most = DEFAULT_PASSAGES if first is None else first
+        if not 1 <= most <= MAX_TOP_K:
+            raise InvalidInput.at("first", f"It is {most}; 1 to {MAX_TOP_K} are allowed.")
+        wanted = search_settings(settings)
+        if wanted.top_k is None:
+            wanted = replace(wanted, top_k=most)
         found = await info.context.services.searches.search(info.context.viewer, row_id("Bot", bot_id), query, wanted)
-        return await Passage.of_live_documents(found.passages, info.context)
+        return await Passage.of_live_documents(found.passages[:most], info.context)
 
     @strawberry.field(
         description="Search as an answer would, and tell how: what each leg found, how candidates scored, what was "
@@ -111,12 +119,12 @@ class SearchQuery:
         return [SearchReplay.from_value(each) for each in found]
 
 
-def search_settings(given: SearchSettingsInput | None, *, top_k: int | None = None) -> SearchSettings:
-    """Return the settings of an input; `top_k` takes the place of its own."""
+def search_settings(given: SearchSettingsInput | None) -> SearchSettings:
+    """Return the settings of an input."""
     if not given:
-        return SearchSettings(top_k=top_k)
+        return SearchSettings()
     return SearchSettings(
-        top_k=given.top_k or None if top_k is None else top_k,
+        top_k=None if given.top_k is UNSET else given.top_k,
         min_score=None if given.min_score is UNSET else given.min_score,
         alpha=None if given.alpha is UNSET else given.alpha,
         legs=None if given.legs is UNSET or given.legs is None else tuple(given.legs),
