@@ -122,6 +122,13 @@ class ProviderUnavailable(KyroError):
         self.fault = fault
 
 
+class ProviderRefused(ProviderUnavailable):
+    """A provider does not take this very request, whoever sends it and whenever."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=False, fault=ProviderFault.REFUSED)
+
+
 class UnreadableDocument(KyroError):
     """The document's bytes hold no text that can be read; the message says what to do about it."""
 

@@ -17,7 +17,8 @@ from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
 from kyrochat.documents.extraction import Extractor
 from kyrochat.documents.indexing import IndexTending, tend_stale
-from kyrochat.documents.ingest import Ingestion, fail_document, retry_document
+from kyrochat.documents.ingest import Ingestion
+from kyrochat.documents.ingest_outcomes import fail_document, retry_document
 from kyrochat.documents.intake import UNLIMITED, Quota
 from kyrochat.documents.kinds import INDEX_VECTORS, INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS
 from kyrochat.documents.purge import BotPurge, DocumentPurge, VersionSweep

@@ -130,7 +130,9 @@ class SlowIndex:
         await self.gate.wait()
         self.held.setdefault(document_id, set()).update(chunk_id for chunk_id, _ in vectors)
 
-    async def search(self, target: VectorSet, query: Vector, limit: int) -> Sequence[tuple[UUID, float]]:
+    async def search(
+        self, target: VectorSet, query: Vector, limit: int, documents: Sequence[UUID] | None = None
+    ) -> Sequence[tuple[UUID, float]]:
         return []
 
     async def delete_document(self, workspace_id: UUID, document_id: UUID, *, keep_version: int | None = None) -> int:

@@ -265,7 +265,9 @@ class Shelf:
     async def upsert(self, target: VectorSet, document_id: Any, version: int, vectors: Sequence[Any]) -> None:
         self.held |= {(chunk_id, target.scheme): vector for chunk_id, vector in vectors}
 
-    async def search(self, target: VectorSet, query: Vector, limit: int) -> Sequence[Any]:
+    async def search(
+        self, target: VectorSet, query: Vector, limit: int, documents: Sequence[Any] | None = None
+    ) -> Sequence[Any]:
         return []
 
     async def delete_document(self, workspace_id: Any, document_id: Any, *, keep_version: int | None = None) -> int:

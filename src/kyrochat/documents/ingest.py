@@ -11,21 +11,21 @@ from uuid import UUID, uuid5
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.bots import repository as bots
-from kyrochat.db.changes import Changes, document_topic, ingestion_topic
+from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Chunk, Document
-from kyrochat.db.states import DocumentSource, DocumentStage, DocumentStatus
+from kyrochat.db.states import DocumentStage, DocumentStatus
 from kyrochat.db.tenancy import Reach
 from kyrochat.documents import repository
 from kyrochat.documents.extraction import Extracted, Extractor
 from kyrochat.documents.indexing import tend
+from kyrochat.documents.ingest_outcomes import announce, fail_document, target_of, wait_for_provider
 from kyrochat.documents.kinds import SWEEP_VERSIONS, queue_job
 from kyrochat.documents.reading import MAX_TITLE_CHARS
 from kyrochat.documents.resuming import keep_what_fits
-from kyrochat.documents.retitling import queue_retitling
 from kyrochat.documents.storage import FileStore
 from kyrochat.documents.vector_index_job import queue_indexing
-from kyrochat.errors import ProviderUnavailable, UnreadableDocument
+from kyrochat.errors import ProviderRefused, ProviderUnavailable, UnreadableDocument
 from kyrochat.jobs.queue import ClaimedJob, GiveUp, LeaseLost, complete, hold, park, wake
 from kyrochat.retrieval import encoding_repository as encodings
 from kyrochat.retrieval import repository as index
@@ -78,10 +78,10 @@ class Ingestion:
         except LeaseLost:
             await self._delete_late_vectors(job)
             raise
-        except ProviderUnavailable as error:
-            if error.retryable:
-                raise
+        except ProviderRefused as error:
             raise GiveUp(error.message) from error
+        except ProviderUnavailable as error:
+            await wait_for_provider(self.database, self.changes, job, error)
         except UnreadableDocument as error:
             async with self.database.begin([job.workspace_id]) as session:
                 await fail_document(session, self.changes, job, error.message)
@@ -90,14 +90,14 @@ class Ingestion:
     async def _park(self, job: ClaimedJob) -> None:
         """Give the job back until the bot goes on, without an attempt charged."""
         async with self.database.begin([job.workspace_id]) as session:
-            document = await repository.lock_for_work(session, *_target(job))
+            document = await repository.lock_for_work(session, *target_of(job))
             if document is None:
                 await complete(session, job)
                 return
             document.status, document.stage, document.progress = DocumentStatus.QUEUED, DocumentStage.WAITING, 0.0
             document.attempts = job.attempt - 1
             session.add(document)
-            await _announce(session, self.changes, document)
+            await announce(session, self.changes, document)
             await park(session, job)
             if not await bots.is_paused(session, document.bot_id, keep=True):  # it goes on since a moment ago
                 await wake(session, self.changes, job.workspace_id, job.kind, document.bot_id)
@@ -161,7 +161,7 @@ class Ingestion:
         """Delete the vectors that came to a deleted document after its purge had looked for them."""
         if self.vectors is None:
             return
-        document_id, _ = _target(job)
+        document_id, _ = target_of(job)
         async with self.database.begin([job.workspace_id]) as session:
             is_live = await repository.get(session, document_id, reach=Reach.of(job.workspace_id)) is not None
         if not is_live:
@@ -179,14 +179,14 @@ class Ingestion:
             await self.store.download(document.storage_key, path)
         except FileNotFoundError as error:
             async with self.database.begin([job.workspace_id]) as session:
-                if await repository.lock_for_work(session, *_target(job)) is None:
+                if await repository.lock_for_work(session, *target_of(job)) is None:
                     raise Gone from error  # its purge was faster than we
             raise UnreadableDocument("The stored file is missing. Delete the document and add it again.") from error
 
     async def _step(self, session: AsyncSession, job: ClaimedJob, stage: DocumentStage, progress: float) -> Document:
         """Lock the document for one step, under the job's lease, and say how far it is."""
         await hold(session, job)
-        document = await repository.lock_for_work(session, *_target(job))
+        document = await repository.lock_for_work(session, *target_of(job))
         if document is None:
             raise Gone
         if await bots.is_paused(session, document.bot_id):
@@ -194,7 +194,7 @@ class Ingestion:
         document.status, document.stage, document.progress = DocumentStatus.PROCESSING, stage, progress
         document.failure, document.attempts, document.next_attempt_at = None, job.attempt, None
         session.add(document)
-        await _announce(session, self.changes, document)
+        await announce(session, self.changes, document)
         return document
 
     async def _go_live(self, session: AsyncSession, job: ClaimedJob, chunk_count: int) -> None:
@@ -214,44 +214,6 @@ class Ingestion:
             for target in await vector_sets.sets_of_bot(session, document.bot_id):
                 await queue_indexing(session, self.changes, target, self.dense.exact_limit)
         await complete(session, job)
-
-
-async def fail_document(session: AsyncSession, changes: Changes, job: ClaimedJob, reason: str) -> None:
-    """Mark the job's document FAILED, in the transaction that ends the job."""
-    document = await repository.lock_for_work(session, *_target(job))
-    if document is None:
-        return
-    document.status, document.failure, document.next_attempt_at = DocumentStatus.FAILED, reason, None
-    if document.source is DocumentSource.WEB and document.live_version is not None:
-        # Nobody did anything wrong: the page that was read last stays good, and is read again when its time comes.
-        document.status, document.stage, document.progress = DocumentStatus.READY, DocumentStage.DONE, 1.0
-        document.failure = None
-        await repository.note_refresh_failure(session, document.id, reason)
-    if document.live_version is not None:
-        # What is searched is still the version before, and may have come under another title.
-        await queue_retitling(session, changes, document)
-    session.add(document)
-    await _announce(session, changes, document)
-
-
-async def retry_document(session: AsyncSession, changes: Changes, job: ClaimedJob, reason: str, delay_s: float) -> None:
-    """Say on the job's document why it waits and until when, in the transaction that queues the job again."""
-    document = await repository.lock_for_work(session, *_target(job))
-    if document is None:
-        return
-    document.status, document.stage, document.progress = DocumentStatus.QUEUED, DocumentStage.WAITING, 0.0
-    document.failure, document.attempts = f"{reason} It is tried again by itself.", job.attempt
-    document.next_attempt_at = await repository.from_now(session, delay_s)
-    session.add(document)
-    await _announce(session, changes, document)
-
-
-async def _announce(session: AsyncSession, changes: Changes, document: Document) -> None:
-    await changes.announce(session, [document_topic(document.id), ingestion_topic(document.bot_id)])
-
-
-def _target(job: ClaimedJob) -> tuple[UUID, int]:
-    return UUID(job.payload["document_id"]), int(job.payload["version"])
 
 
 def _chunks(document: Document, extracted: Extracted) -> list[Chunk]:

@@ -30,6 +30,7 @@ from kyrochat.jobs.statements import (
     HOLD,
     LAPSED,
     PARK,
+    POSTPONE,
     RELEASE,
     RENEW,
     WAKE,
@@ -154,6 +155,15 @@ async def park(session: AsyncSession, job: ClaimedJob) -> None:
         LeaseLost: the job is somebody else's. Let it through: the transaction must roll back.
     """
     await _fenced(session, PARK, job, {})
+
+
+async def postpone(session: AsyncSession, job: ClaimedJob, message: str, delay_s: float, waits: int) -> None:
+    """Queue the job again as if it had not been claimed, for after `delay_s`; its payload tells how often it waited.
+
+    Raises:
+        LeaseLost: the job is somebody else's. Let it through: the transaction must roll back.
+    """
+    await _fenced(session, POSTPONE, job, {"message": message, "delay_s": delay_s, "waits": waits})
 
 
 async def wake(session: AsyncSession, changes: Changes, workspace_id: UUID, kind: str, bot_id: UUID) -> int:

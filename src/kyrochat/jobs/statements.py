@@ -26,6 +26,13 @@ PARK = text("""
     WHERE id = :id AND lease_token = :token
 """)
 
+POSTPONE = text("""
+    UPDATE jobs SET state = 'QUEUED', attempts = attempts - 1, lease_token = NULL, leased_until = NULL,
+        last_error = :message, payload = payload || jsonb_build_object('waits', CAST(:waits AS integer)),
+        run_at = statement_timestamp() + make_interval(secs => :delay_s)
+    WHERE id = :id AND lease_token = :token
+""")
+
 WAKE = text("""
     UPDATE jobs SET run_at = statement_timestamp()
     WHERE workspace_id = :workspace_id AND state = 'QUEUED' AND run_at = 'infinity' AND kind = :kind

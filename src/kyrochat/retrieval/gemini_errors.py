@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 import httpx2
 
-from kyrochat.errors import ProviderFault, ProviderUnavailable
+from kyrochat.errors import ProviderFault, ProviderRefused, ProviderUnavailable
 from kyrochat.retrieval.retries import Failure
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def _refusal(code: object, body: object) -> Failure:
     if code in _BUSY_CODES:
         return Failure(ProviderUnavailable("Gemini is overloaded or down. Try again."), worth_repeating=True)
     if code == 400:
-        return _refused("Gemini did not accept the request.")
+        return Failure(ProviderRefused("Gemini did not accept the request."))
     return Failure(ProviderUnavailable("Gemini answered with an error. Try again."))
 
 

@@ -5,7 +5,7 @@ import logging
 
 import httpx2
 
-from kyrochat.errors import ProviderUnavailable
+from kyrochat.errors import ProviderRefused, ProviderUnavailable
 from kyrochat.retrieval.retries import Failure
 
 _BUSY_CODES = (408, 409, 425, 500, 502, 503, 504)
@@ -41,7 +41,13 @@ def refusal_of(response: httpx2.Response) -> Refusal:
             "Check KYROCHAT_EMBEDDING_MODEL and KYROCHAT_EMBEDDING_BASE_URL."
         )
     if status in (400, 413, 422):
-        return _final("The embedding server did not accept the request: perhaps a text is longer than its model takes.")
+        return Refusal(
+            Failure(
+                ProviderRefused(
+                    "The embedding server did not accept the request: perhaps a text is longer than its model takes."
+                )
+            )
+        )
     return Refusal(Failure(ProviderUnavailable("The embedding server answered with an error. Try again.")))
 
 

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from kyrochat.errors import ProviderUnavailable
+from kyrochat.errors import ProviderRefused, ProviderUnavailable
 
 if TYPE_CHECKING:
     from pinecone.errors import ApiError
@@ -93,7 +93,7 @@ def _refusal(error: "ApiError") -> ProviderUnavailable:
     if status == 404:
         # The index went away; the next call looks for it again.
         return ProviderUnavailable("Pinecone has no such index. Try again.")
-    return _final("Pinecone did not accept the request.")
+    return ProviderRefused("Pinecone did not accept the request.")
 
 
 def _is_quota(error: "ApiError") -> bool:
