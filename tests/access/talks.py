@@ -7,7 +7,16 @@ from uuid import UUID
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.accounts.tokens import SHARE_PREFIX, new_secret, secret_hash
-from kyrochat.chat.events import AnswerEnded, AnswerEvent, CitationAdded, PassagesFound, Quote, TextDelta, to_row
+from kyrochat.chat.events import (
+    AnswerEnded,
+    AnswerEvent,
+    CitationAdded,
+    PassagesFound,
+    Quote,
+    TextDelta,
+    ToolCalled,
+    to_row,
+)
 from kyrochat.db.columns import new_id
 from kyrochat.db.models import AnswerEvent as EventRow
 from kyrochat.db.models import (
@@ -132,7 +141,12 @@ async def _add_exchange(
     await session.flush()
     quote = Quote(1, document.id, document.title, 1, 0, 11, f"The {word}...")
     passage = Passage(new_id(), document.id, document.title, 1, 0, 11, f"The {word} sleeps.", 1.0, None, None)
-    events: list[AnswerEvent] = [PassagesFound((passage,)), CitationAdded(quote), TextDelta(text)]
+    events: list[AnswerEvent] = [
+        PassagesFound((passage,)),
+        ToolCalled("search_documents", {"query": text}, (passage,)),
+        CitationAdded(quote),
+        TextDelta(text),
+    ]
     if has_ended:
         why = f"The {word} has flown." if status is MessageStatus.FAILED else None
         events.append(AnswerEnded(status, why, retryable=why is not None))

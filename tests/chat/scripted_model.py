@@ -20,7 +20,7 @@ class Pause:
         self.released.set()
 
 
-Step = str | Pause | Exception
+Step = str | Pause | Finished | Exception
 Script = Sequence[Step]
 
 
@@ -53,6 +53,9 @@ class ScriptedModel:
                     case Pause():
                         step.reached.set()
                         await step.released.wait()
+                    case Finished():
+                        yield step
+                        return
                     case Exception():
                         raise step
             if self.finished is not None:

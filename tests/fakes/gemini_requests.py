@@ -8,7 +8,7 @@ from typing import Any
 from google.genai import types
 
 MAX_TEXTS_PER_REQUEST = 100
-_ANSWER_FIELDS = {"contents", "systemInstruction", "generationConfig", "tools"}
+_ANSWER_FIELDS = {"contents", "systemInstruction", "generationConfig", "tools", "toolConfig"}
 _EMBEDDING_FIELDS = {"model", "content", "taskType", "title", "outputDimensionality"}
 _TASK_TYPES = {"RETRIEVAL_DOCUMENT", "RETRIEVAL_QUERY", "SEMANTIC_SIMILARITY"}
 _PREFIXES = re.compile(r"^(task: [^|]* \| query: |title: [^|]* \| text: )")

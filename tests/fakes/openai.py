@@ -21,6 +21,7 @@ API_KEY = "fake-openai-key"
 DEFAULT_ANSWER: tuple[steps.Step, ...] = (steps.Text("The fake "), steps.Text("answers."), steps.Finish())
 _FIELDS = {
     "model", "messages", "stream", "stream_options", "temperature", "max_tokens", "max_completion_tokens", "tools",
+    "tool_choice",
 }  # fmt: skip
 
 

@@ -62,6 +62,7 @@ ON_A_WEB_PAGE = {
     "Exchange": "answer question",
     "DeletedConversation": "id",
     "PassagesFound": "passages sequence",
+    "ToolCalled": "arguments passages problem sequence tool",
     "TextDelta": "sequence text",
     "CitationAdded": "citation sequence",
     "AnswerCompleted": "message sequence",

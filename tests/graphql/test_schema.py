@@ -36,6 +36,7 @@ BOUNDED = {
     "SharedMessage.citations",
     "Conversation.shares",
     "PassagesFound.passages",
+    "ToolCalled.passages",
     "Query.search",
     "EvaluatedQuestion.ranking",
     "EvaluationComparison.figures",

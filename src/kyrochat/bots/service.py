@@ -47,6 +47,7 @@ class BotFields(TypedDict, total=False):
     top_k: int
     min_score: float
     alpha: float
+    agentic: bool
     greeting: str
     suggested_questions: list[str]
     suggests_follow_ups: bool

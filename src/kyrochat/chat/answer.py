@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from kyrochat.chat import repository
@@ -13,6 +13,7 @@ from kyrochat.chat.events import AnswerEvent, PassagesFound, TextDelta
 from kyrochat.chat.follow_ups import FollowUps, follow_ups
 from kyrochat.chat.log import AnswerLog, AnswerTaken, OpenAnswer, Unstorable
 from kyrochat.chat.output import Output
+from kyrochat.chat.tool_use import MAX_CALLS, MAX_STEPS, SEARCH_DOCUMENTS, DocumentSearch
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot
 from kyrochat.db.outage import is_outage
@@ -22,7 +23,7 @@ from kyrochat.retrieval.budgets import Budget
 from kyrochat.retrieval.ports import AnswerModel
 from kyrochat.retrieval.retriever import Retriever
 from kyrochat.retrieval.search_settings import NO_FILTER, DocumentFilter, SearchSettings
-from kyrochat.retrieval.types import Finished, Prompt, TextPiece, Turn
+from kyrochat.retrieval.types import Finished, Prompt, Step, TextPiece, Turn, Usage
 
 HISTORY_MESSAGES = 40
 # Far more than anybody reads; a model that runs away is cut here.
@@ -79,7 +80,8 @@ class Answerer:
         passages = retrieval.passages
         self.log.append(answer, PassagesFound(passages, (retrieval.trace,)))
         turns = await self._history(bot, assignment.question_id)
-        prompt = self.budget.fitted(
+        budget = self.budget.halved() if bot.agentic else self.budget  # the other half is for what searches bring
+        prompt = budget.fitted(
             Prompt(
                 instructions=bot.instructions,
                 passages=passages,
@@ -92,7 +94,7 @@ class Answerer:
         )
         output = Output.of(prompt)
         try:
-            finished = await self._streamed(answer, prompt, output)
+            finished, usage = await self._in_steps(answer, assignment, prompt, output)
         except ProviderUnavailable:
             self._append(answer, output.close())  # what was held back is text
             raise
@@ -103,7 +105,7 @@ class Answerer:
             log.info("Removed %d unverifiable markers", citations.removed)
         grounded = citations.count > 0 if finished is None or finished.grounded is None else finished.grounded
         cut_short = finished is None or finished.cut_short
-        usage, suggested = finished.usage if finished else None, FollowUps()
+        suggested = FollowUps()
         if bot.suggests_follow_ups and grounded and not cut_short:
             suggested = await self._follow_ups(answer, assignment)
             usage = usage and usage.plus(suggested.usage)
@@ -123,24 +125,59 @@ class Answerer:
         said = "".join(entry.event.text for entry in answer.committed if isinstance(entry.event, TextDelta))
         return await follow_ups(self.model, assignment.bot.model, assignment.question, said)
 
-    async def _streamed(self, answer: OpenAnswer, prompt: Prompt, output: Output) -> Finished | None:
-        """Write the model's text as it comes, and return its end; None where it was cut for its length.
+    async def _in_steps(
+        self, answer: OpenAnswer, assignment: Assignment, prompt: Prompt, output: Output
+    ) -> tuple[Finished | None, Usage | None]:
+        """Let the model write, and search in between where the bot lets it; return its last end, and what all took.
+
+        Raises:
+            ProviderUnavailable: the model failed, or searched to the end and wrote nothing.
+        """
+        bot = assignment.bot
+        room = self.budget.prompt_tokens // 2
+        search = DocumentSearch(self.retriever, bot, output, room, assignment.filter) if bot.agentic else None
+        usage: Usage | None = None
+        steps: tuple[Step, ...] = ()
+        while True:
+            if search is not None:
+                may_call = len(steps) < MAX_STEPS and search.has_room
+                prompt = replace(prompt, tools=(SEARCH_DOCUMENTS,), steps=steps, may_call=may_call)
+            said, finished = await self._streamed(answer, prompt, output)
+            if finished is not None:
+                usage = usage.plus(finished.usage) if usage else finished.usage
+            if finished is None or not finished.calls:
+                return finished, usage
+            if search is None or not prompt.may_call:
+                if output.has_text:
+                    return finished, usage  # of a wish that is not granted, what was said before stays
+                raise ProviderUnavailable("The model only searched. Try again.", fault=ProviderFault.EMPTY)
+            results = []
+            for number, call in enumerate(finished.calls):
+                result, event = await search.use(call, is_too_many=number >= MAX_CALLS)
+                self._append(answer, [event])
+                results.append(result)
+            steps = (*steps, Step(said, finished.calls, tuple(results), finished.raw))
+
+    async def _streamed(self, answer: OpenAnswer, prompt: Prompt, output: Output) -> tuple[str, Finished | None]:
+        """Write the model's text as it comes, and return it and its end; None where it was cut for its length.
 
         Raises:
             ProviderUnavailable: the model failed.
         """
-        chars = 0
+        said: list[str] = []
         async with aclosing(self.model.stream(prompt)) as stream:
             async for item in stream:
                 match item:
                     case TextPiece(text):
-                        piece = _storable(text)[: MAX_ANSWER_CHARS - chars]
-                        chars += len(piece)
-                        self._append(answer, output.feed(piece))
-                        if chars >= MAX_ANSWER_CHARS:
-                            return None
+                        piece = _storable(text)[: MAX_ANSWER_CHARS - output.chars]
+                        # What was said before a search is a paragraph of its own.
+                        apart = "\n\n" if not said and output.has_text else ""
+                        said.append(piece)
+                        self._append(answer, output.feed(apart + piece))
+                        if output.chars >= MAX_ANSWER_CHARS:
+                            return "".join(said), None
                     case Finished():
-                        return item
+                        return "".join(said), item
         raise ProviderUnavailable("The model broke off. Try again.", fault=ProviderFault.BROKEN_OFF)
 
     def _append(self, answer: OpenAnswer, events: Iterable[AnswerEvent]) -> None:

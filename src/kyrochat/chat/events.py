@@ -50,6 +50,20 @@ class CitationAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The model used a tool: which, with what arguments, and the passages that it had not seen before.
+
+    `problem` says why nothing came of it. The `searches` are kept as those of `PassagesFound` are.
+    """
+
+    tool: str
+    arguments: Mapping[str, Any]
+    passages: tuple[Passage, ...] = ()
+    problem: str | None = None
+    searches: tuple[SearchTrace, ...] = field(default=(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerEnded:
     """The last event. `reason` and `retryable` are set when the status is FAILED."""
 
@@ -58,7 +72,7 @@ class AnswerEnded:
     retryable: bool = False
 
 
-AnswerEvent = PassagesFound | TextDelta | CitationAdded | AnswerEnded
+AnswerEvent = PassagesFound | TextDelta | CitationAdded | ToolCalled | AnswerEnded
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +92,9 @@ def to_row(event: AnswerEvent) -> tuple[str, dict[str, Any]]:
             return "text", {"text": text}
         case CitationAdded(citation):
             return "citation", _plain(asdict(citation))
+        case ToolCalled(tool, arguments, passages, problem, _):
+            found = [_plain(asdict(passage)) for passage in passages]
+            return "tool", {"tool": tool, "arguments": arguments, "passages": found, "problem": problem}
         case AnswerEnded(status, reason, retryable):
             return "end", {"status": status.value, "reason": reason, "retryable": retryable}
         case _:
@@ -93,6 +110,9 @@ def from_row(kind: str, data: Mapping[str, Any]) -> AnswerEvent:
             return TextDelta(data["text"])
         case "citation":
             return CitationAdded(Quote(**_typed(data)))
+        case "tool":
+            found = tuple(Passage(**_typed(passage)) for passage in data["passages"])
+            return ToolCalled(data["tool"], data["arguments"], found, data["problem"])
         case "end":
             return AnswerEnded(MessageStatus(data["status"]), data["reason"], data["retryable"])
         case _:

@@ -11,7 +11,7 @@ from sqlalchemy.types import Integer, Text, Uuid
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from kyrochat.chat.events import AnswerEvent, LogEntry, PassagesFound, from_row, to_row
+from kyrochat.chat.events import AnswerEvent, LogEntry, PassagesFound, ToolCalled, from_row, to_row
 from kyrochat.db.models import AnswerEvent as AnswerEventRow
 from kyrochat.db.models import AnswerSearch
 
@@ -50,7 +50,7 @@ async def add_entries(session: AsyncSession, new: Sequence[tuple[UUID, UUID, int
     searches = [
         AnswerSearch(message_id=message, workspace_id=workspace, sequence=sequence, place=n, trace=trace.to_json())
         for message, workspace, sequence, event in new
-        if isinstance(event, PassagesFound)
+        if isinstance(event, PassagesFound | ToolCalled)
         for n, trace in enumerate(event.searches, start=1)
     ]
     if searches:

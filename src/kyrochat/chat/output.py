@@ -1,7 +1,7 @@
 """From a model's pieces to the events of its answer: cleaned, and cited."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from kyrochat.chat.citations import CitationStream
 from kyrochat.chat.cleaning.cleaner import Cleaner
@@ -20,7 +20,8 @@ class Output:
     citations: CitationStream
     cleaner: Cleaner
     _sources: Sources
-    _has_text: bool = field(default=False)
+    has_text: bool = False
+    chars: int = 0  # that were fed
 
     @classmethod
     def of(cls, prompt: Prompt) -> "Output":
@@ -38,6 +39,7 @@ class Output:
 
     def feed(self, piece: str) -> Iterator[AnswerEvent]:
         """Yield what can be said now."""
+        self.chars += len(piece)
         yield from self._events(self.cleaner.feed(piece))
 
     def close(self) -> Iterator[AnswerEvent]:
@@ -48,10 +50,10 @@ class Output:
     def objection(self) -> Iterator[AnswerEvent]:
         """Yield what has to be said when the model named sources and none of them holds."""
         if self.citations.removed and not self.citations.count:
-            yield TextDelta(f"\n\n{NOT_BORNE_OUT}" if self._has_text else NOT_BORNE_OUT)
+            yield TextDelta(f"\n\n{NOT_BORNE_OUT}" if self.has_text else NOT_BORNE_OUT)
 
     def _events(self, pieces: Sequence[Piece]) -> Iterator[AnswerEvent]:
         for piece in pieces:
             for event in self.citations.feed(piece.text, is_code=piece.is_code):
-                self._has_text = True
+                self.has_text = True
                 yield event

@@ -51,6 +51,7 @@ EVENTS = """subscription Events($id: ID!, $after: Int!) {
   answerEvents(messageId: $id, after: $after) {
     __typename
     ... on PassagesFound { sequence }
+    ... on ToolCalled { sequence }
     ... on TextDelta { sequence text }
     ... on CitationAdded { sequence citation { ...cited } }
     ... on AnswerCompleted { sequence message { ...ended } }

@@ -108,6 +108,7 @@ def _bot(bot: Bot) -> Mapping[str, Any]:
         "model": bot.model,
         "temperature": bot.temperature,
         "topK": bot.top_k,
+        "agentic": bot.agentic,
         "greeting": bot.greeting,
         "suggestedQuestions": bot.suggested_questions,
         "suggestsFollowUps": bot.suggests_follow_ups,

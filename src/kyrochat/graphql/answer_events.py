@@ -1,5 +1,6 @@
 """The events of an answer in the schema."""
 
+import json
 from typing import TYPE_CHECKING, Annotated, assert_never
 from uuid import UUID
 
@@ -47,6 +48,19 @@ class CitationAdded:
     citation: Citation = strawberry.field(description="The quote and where it is.")
 
 
+@strawberry.type(description="The model used a tool while it answered.")
+class ToolCalled:
+    """From events.ToolCalled."""
+
+    sequence: int = strawberry.field(description=SEQUENCE)
+    tool: str = strawberry.field(description="Which one: `search_documents`.")
+    arguments: str = strawberry.field(description="What it was called with, as JSON.")
+    passages: list[Passage] = strawberry.field(
+        description="What it brought that was not there before, as far as the documents were not deleted since."
+    )
+    problem: str | None = strawberry.field(description="Why nothing came of it, safe to show.")
+
+
 @strawberry.type(description="The last event: the answer was written to its end.")
 class AnswerCompleted:
     """From events.AnswerEnded."""
@@ -82,7 +96,14 @@ class AnswerFailed:
 
 
 AnswerEvent = Annotated[
-    PassagesFound | TextDelta | CitationAdded | AnswerCompleted | AnswerStopped | AnswerInterrupted | AnswerFailed,
+    PassagesFound
+    | TextDelta
+    | CitationAdded
+    | ToolCalled
+    | AnswerCompleted
+    | AnswerStopped
+    | AnswerInterrupted
+    | AnswerFailed,
     strawberry.union("AnswerEvent", description="What happens in an answer. Every member has `sequence`."),
 ]
 
@@ -97,6 +118,14 @@ async def event_type(entry: events.LogEntry, message_id: UUID, context: Context)
             return TextDelta(sequence=sequence, text=text)
         case events.CitationAdded(quote):
             return CitationAdded(sequence=sequence, citation=Citation.from_row(quote))
+        case events.ToolCalled(tool, arguments, found, problem, _):
+            return ToolCalled(
+                sequence=sequence,
+                tool=tool,
+                arguments=json.dumps(arguments, ensure_ascii=False),
+                passages=await Passage.of_live_documents(found, context),
+                problem=problem,
+            )
         case events.AnswerEnded() as ended:
             return await _ending(ended, sequence, message_id, context)
         case _ as unknown:

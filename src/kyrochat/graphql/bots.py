@@ -39,6 +39,7 @@ ALPHA = (
     "The weight of the leg that finds by meaning, 0 to 1; the one that finds by words has the rest. "
     "Null: the server's default, which was measured."
 )
+AGENTIC = "Whether the model may search again, with words of its own, while it answers; off by default."
 GREETING = "What it says first; shown by frontends."
 SUGGESTIONS = "Questions that frontends may offer, up to 10."
 FOLLOW_UPS = (
@@ -64,6 +65,7 @@ class Bot(Node):
     top_k: int = strawberry.field(description=TOP_K)
     min_score: float = strawberry.field(description=MIN_SCORE)
     alpha: float | None = strawberry.field(description=ALPHA)
+    agentic: bool = strawberry.field(description=AGENTIC)
     greeting: str = strawberry.field(description=GREETING)
     suggested_questions: list[str] = strawberry.field(description=SUGGESTIONS)
     suggests_follow_ups: bool = strawberry.field(description=FOLLOW_UPS)
@@ -86,6 +88,7 @@ class Bot(Node):
             top_k=row.top_k,
             min_score=row.min_score,
             alpha=row.alpha,
+            agentic=row.agentic,
             greeting=row.greeting,
             suggested_questions=row.suggested_questions,
             suggests_follow_ups=row.suggests_follow_ups,
@@ -183,6 +186,7 @@ class CreateBotInput:
     top_k: int | None = strawberry.field(default=UNSET, description=TOP_K)
     min_score: float | None = strawberry.field(default=UNSET, description=MIN_SCORE)
     alpha: float | None = strawberry.field(default=UNSET, description=ALPHA)
+    agentic: bool | None = strawberry.field(default=UNSET, description=AGENTIC)
     greeting: str | None = strawberry.field(default=UNSET, description=GREETING)
     suggested_questions: list[str] | None = strawberry.field(default=UNSET, description=SUGGESTIONS)
     suggests_follow_ups: bool | None = strawberry.field(default=UNSET, description=FOLLOW_UPS)
@@ -202,6 +206,7 @@ class UpdateBotInput:
     top_k: int | None = strawberry.field(default=UNSET, description=TOP_K)
     min_score: float | None = strawberry.field(default=UNSET, description=MIN_SCORE)
     alpha: float | None = strawberry.field(default=UNSET, description=ALPHA)
+    agentic: bool | None = strawberry.field(default=UNSET, description=AGENTIC)
     greeting: str | None = strawberry.field(default=UNSET, description=GREETING)
     suggested_questions: list[str] | None = strawberry.field(default=UNSET, description=SUGGESTIONS)
     suggests_follow_ups: bool | None = strawberry.field(default=UNSET, description=FOLLOW_UPS)
@@ -232,6 +237,7 @@ def _fields(input: CreateBotInput | UpdateBotInput) -> BotFields:
         "top_k": input.top_k,
         "min_score": input.min_score,
         "alpha": input.alpha,
+        "agentic": input.agentic,
         "greeting": input.greeting,
         "suggested_questions": input.suggested_questions,
         "suggests_follow_ups": input.suggests_follow_ups,

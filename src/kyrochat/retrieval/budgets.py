@@ -21,6 +21,10 @@ class Budget:
     prompt_tokens: int = 32_000
     history_tokens: int = 4_000
 
+    def halved(self) -> "Budget":
+        """Return one that leaves room for as much again."""
+        return replace(self, prompt_tokens=self.prompt_tokens // 2)
+
     def fitted(self, prompt: Prompt) -> Prompt:
         """Return the prompt with the latest turns and the first passages that fit; `history_trimmed` says so.
 

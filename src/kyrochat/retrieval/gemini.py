@@ -10,7 +10,7 @@ from kyrochat.retrieval.gemini_connection import GeminiConnection
 from kyrochat.retrieval.gemini_embedding import GeminiEmbedder
 from kyrochat.retrieval.gemini_endings import Ending
 from kyrochat.retrieval.gemini_errors import failure_of, too_slow
-from kyrochat.retrieval.gemini_requests import contents_of, thinking_of, tools_of
+from kyrochat.retrieval.gemini_requests import contents_of, thinking_of, tool_config_of, tools_of
 from kyrochat.retrieval.gemini_stream import request_body, stream_chunks
 from kyrochat.retrieval.prompting import system_instruction
 from kyrochat.retrieval.pumped import Put, pumped
@@ -125,6 +125,7 @@ class GeminiModel:
             contents_of(prompt),
             system_instruction(prompt),
             tools_of(prompt),
+            tool_config_of(prompt),
             temperature=prompt.temperature,
             maxOutputTokens=self.answer_tokens,
             thinkingConfig=thinking_of(self.thinking),

@@ -43,6 +43,16 @@ def tools_of(prompt: Prompt) -> "types.ToolListUnion | None":
     return [types.Tool(function_declarations=declared)]
 
 
+def tool_config_of(prompt: Prompt) -> "types.ToolConfig | None":
+    """Return that nothing may be asked for any more, where that is so."""
+    from google.genai import types
+
+    if not prompt.tools or prompt.may_call:
+        return None
+    none = types.FunctionCallingConfig(mode=types.FunctionCallingConfigMode.NONE)
+    return types.ToolConfig(function_calling_config=none)
+
+
 def thinking_of(wanted: str) -> "types.ThinkingConfig | None":
     """Return how to think: models from 3 on take a level, those before a number of tokens."""
     from google.genai import types

@@ -63,6 +63,7 @@ def request_body(
     contents: "Sequence[types.Content]",
     system_instruction: str,
     tools: "types.ToolListUnion | None",
+    tool_config: "types.ToolConfig | None",
     **generation: Any,
 ) -> bytes:
     """Return the body of a request; what is None is left out."""
@@ -73,6 +74,8 @@ def request_body(
     }
     if tools:
         body["tools"] = [_plain(tool) for tool in tools]
+    if tool_config:
+        body["toolConfig"] = _plain(tool_config)
     return orjson.dumps(body)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ANSWER_TIMEOUT_S = 300.0
 # What an answer can do without: models that think take no temperature, old servers do not count.
-DISPENSABLE = frozenset(["temperature", "stream_options", "max_tokens", "max_completion_tokens"])
+DISPENSABLE = frozenset(["temperature", "stream_options", "max_tokens", "max_completion_tokens", "tool_choice"])
 
 
 def open_openai(
@@ -131,6 +131,8 @@ class OpenAIModel:
                 }
                 for tool in prompt.tools
             ]
+            if not prompt.may_call:
+                arguments["tool_choice"] = "none"
         return {name: value for name, value in arguments.items() if name not in self._refused.get(model, ())}
 
 

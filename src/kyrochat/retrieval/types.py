@@ -92,7 +92,8 @@ class Prompt:
     """All that an answer is made from. Passage number n (from 1) is cited in the answer's text as `[n]`.
 
     `history_trimmed` is set when the conversation began earlier than `history` does. With a `task` no answer is
-    wanted but a few words about the question: the model is told the task in the place of all rules.
+    wanted but a few words about the question: the model is told the task in the place of all rules. Without `may_call`
+    the tools are there only because they were used: now the model has to answer.
     """
 
     instructions: str
@@ -105,6 +106,7 @@ class Prompt:
     task: str = ""
     tools: tuple[Tool, ...] = ()
     steps: tuple[Step, ...] = ()
+    may_call: bool = True
 
 
 @dataclass(frozen=True, slots=True)

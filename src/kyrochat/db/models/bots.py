@@ -56,6 +56,8 @@ class Bot(SQLModel, table=True):
     min_score: float = Field(default=0.0, sa_column=Column(Double, nullable=False, server_default="0"))
     # The weight of the dense leg. Null: what was measured to be best.
     alpha: float | None = Field(default=None, sa_column=Column(Double, nullable=True))
+    # Whether the model may search again while it answers.
+    agentic: bool = Field(default=False)
     greeting: str = text_()
     suggested_questions: list[str] = json_list()
     suggests_follow_ups: bool = Field(
