@@ -27,7 +27,8 @@ Opens = Callable[[str], bool]
 ROOTS = {"Query": "query", "Mutation": "mutation", "Subscription": "subscription"}
 PAGES = {"first", "after", "last", "before"}
 ALIAS = "__of__"
-MAX_DEPTH = 20
+MAX_DEPTH = 14
+PAGE = 10
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,11 @@ def build(
     root, _, name = coordinate.partition(".")
     found = fields_of(root)[name]
     builder = _Builder(nested, opens, dict(recipe.arguments), {key: found.args[key].type for key in recipe.arguments})
-    passed = ", ".join(f"{key}: ${key}" for key in recipe.arguments)
+    given = [f"{key}: ${key}" for key in recipe.arguments]
+    # A page of everything that there is of each thing costs more than a client may ask for.
+    if "first" in found.args and "first" not in recipe.arguments:
+        given.append(f"first: {PAGE}")
+    passed = ", ".join(given)
     selection = builder.select(get_named_type(found.type), depth, recipe.onto)
     declared = ", ".join(f"${key}: {kind}" for key, kind in builder.types.items())
     head, call = (f" ({declared})" if declared else ""), (f"({passed})" if passed else "")

@@ -22,6 +22,7 @@ from kyrochat.db.models import (
     ApiKey,
     AuditEntry,
     Conversation,
+    ConversationShare,
     Invitation,
     Message,
     PasswordReset,
@@ -90,7 +91,10 @@ async def settle(chat: Chat) -> Viewer:
         talk = Conversation(workspace_id=theirs, bot_id=chat.bot.id, user_id=ada.user_id)
         of: dict[str, Any] = {"workspace_id": theirs}
         answer = Message(**of, conversation_id=talk.id, position=1, role=MessageRole.ASSISTANT)
-        for row in (talk, answer, AnswerRating(**of, bot_id=chat.bot.id, message_id=answer.id, user_id=ada.user_id)):
+        rating = AnswerRating(**of, bot_id=chat.bot.id, message_id=answer.id, user_id=ada.user_id)
+        # And a link to it, which tells of her by what it leads to only.
+        link = ConversationShare(**of, conversation_id=talk.id, leaf_id=answer.id, token_hash=b"link")
+        for row in (talk, answer, rating, link):
             session.add(row)
             await session.flush()
         hashed = secret_hash("secret")
@@ -121,6 +125,8 @@ async def test_no_row_tells_of_the_person_any_more(chat: Chat, worker: Database,
 
     assert await remains(urls.owner, ada.user_id, "ada2", "192.0.2.1") == {"workspaces": 1}  # called after her
     assert (await chat.message(kept.answer.id)).id == kept.answer.id
+    async with chat.database.begin([kept.answer.workspace_id]) as session:
+        assert (await session.exec(select(ConversationShare))).all() == []
     # What happened stays in the log, without anybody.
     async with chat.database.begin(administers=True) as session:
         entries = (await session.exec(select(AuditEntry))).all()

@@ -23,6 +23,12 @@ def test_a_bot_without_instructions_has_the_rules_only() -> None:
     assert "Your role" not in system_instruction(Prompt("  ", (), (), "Hi?"))
 
 
+def test_a_task_stands_alone() -> None:
+    prompt = Prompt("Speak like a pirate.", (passage("One."),), (), "Which?", history_trimmed=True, task="A title.")
+
+    assert (system_instruction(prompt), user_content(prompt)) == ("A title.", "Which?")
+
+
 def test_passages_are_numbered_named_and_stand_between_marks() -> None:
     text = user_content(Prompt("", (passage("One."), passage("Two.", 2, "Setup", 3)), (), "Which?"))
 

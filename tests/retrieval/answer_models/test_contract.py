@@ -74,6 +74,18 @@ async def test_a_request_tells_history_passages_and_question_in_this_order(wire:
     assert "Be brief." in str(wire.requests[0].body)
 
 
+async def test_a_task_is_told_in_the_place_of_all_rules(wire: Wire, model: AnswerModel) -> None:
+    wire.script(Says("Soft eggs"), Ends())
+
+    outcome = await outcome_of(model, Prompt("Be brief.", (EGGS,), (), "How long?", task="Give this a title."))
+
+    assert outcome.texts == ["Soft eggs"]
+    assert wire.told(0) == "How long?"
+    body = str(wire.requests[0].body)
+    assert "Give this a title." in body
+    assert not any(told in body for told in ("Rules", "Be brief.", "four minutes"))
+
+
 async def test_a_piece_arrives_before_the_next_is_written(wire: Wire, model: AnswerModel) -> None:
     go_on = asyncio.Event()
     wire.script(Says("Four "), Waits(go_on), Says("minutes."), Ends())
