@@ -33,6 +33,10 @@ class Collection:
         """The queries of which at least one document is said to be relevant."""
         return [query for query in self.queries if any(gain > 0 for gain in self.gains.get(query[0], {}).values())]
 
+    def some(self, most: int) -> list[tuple[str, str]]:
+        """Return about so many judged queries, from all parts of the collection; all of them for 0."""
+        return self.judged[:: max(1, len(self.judged) // most)] if most else self.judged
+
 
 def contained() -> list[str]:
     """Return the paths of the collections that the project has, by name."""

@@ -30,12 +30,13 @@ class Cache:
     """Vectors by the hash of their text, in a file."""
 
     def __init__(self, path: Path) -> None:
-        self.connection = sqlite3.connect(path, check_same_thread=False)
+        self.connection, self.lock = sqlite3.connect(path, check_same_thread=False), threading.Lock()
         self.connection.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, value BLOB NOT NULL)")
 
     def find(self, text: str) -> list[float] | None:
         """Return the vector of a text that was embedded before."""
-        row = self.connection.execute("SELECT value FROM vectors WHERE key = ?", (_key(text),)).fetchone()
+        with self.lock:
+            row = self.connection.execute("SELECT value FROM vectors WHERE key = ?", (_key(text),)).fetchone()
         return None if row is None else np.frombuffer(row[0], dtype=np.float32).tolist()
 
     def store(self, texts: Sequence[str], vectors: Any) -> None:
@@ -44,12 +45,12 @@ class Cache:
             (_key(text), np.asarray(vector, dtype=np.float32).tobytes())
             for text, vector in zip(texts, vectors, strict=True)
         ]
-        self.connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
-        self.connection.commit()
+        with self.lock, self.connection:
+            self.connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
 
 
 class Embedding:
-    """The model, and what it has made; one text at a time."""
+    """The model, and what it has made. What is known is told at once; one request at a time is computed."""
 
     def __init__(self, cache: Cache, threads: int) -> None:
         import torch
@@ -62,11 +63,11 @@ class Embedding:
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """Return a unit vector for each text."""
-        with self.lock:
-            new = [text for text in dict.fromkeys(texts) if self.cache.find(text) is None]
-            if new:
+        new = [text for text in dict.fromkeys(texts) if self.cache.find(text) is None]
+        if new:
+            with self.lock:
                 self.cache.store(new, self.model.encode(new, batch_size=BATCH_TEXTS, normalize_embeddings=True))
-            found = [self.cache.find(text) for text in texts]
+        found = [self.cache.find(text) for text in texts]
         return [vector for vector in found if vector is not None]
 
 

@@ -5,13 +5,15 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
+from math import ceil
 from pathlib import Path
 from uuid import UUID
 
 from sqlmodel import select
 
+from benchmarks.bulk_load import load_bulk
 from benchmarks.collection import Collection
 from kyrochat.accounts.registration import EmailTaken
 from kyrochat.accounts.viewer import NOWHERE, Viewer
@@ -23,6 +25,7 @@ from kyrochat.db.models import Bot, Document
 from kyrochat.db.states import DocumentStatus
 from kyrochat.documents.intake import SameContent
 from kyrochat.retrieval.repository import chunk_count
+from kyrochat.retrieval.retriever import Retriever
 from kyrochat.retrieval.search_settings import SearchSettings
 from kyrochat.settings import Settings, Switch
 
@@ -33,9 +36,9 @@ UNTITLED = "—"
 ADDED_AT_ONCE = 8
 WORKERS = 2
 LOOK_EVERY_S = 0.25
-# Documents may be cut into several passages, and each counts once: enough passages for a hundred documents.
-PASSAGES = 400
-DEEP = SearchSettings(top_k=PASSAGES)
+PATIENCE_S = 120.0
+# Documents may be cut into several passages, and each counts once: passages for a hundred documents, and some more.
+DOCUMENTS_DEEP = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,11 @@ class Loaded:
     passages: int
     seconds: float
 
+    @property
+    def deep(self) -> SearchSettings:
+        """Settings that find a hundred documents where there are so many."""
+        return SearchSettings(top_k=ceil(DOCUMENTS_DEEP * self.passages / max(1, len(self.ids))))
+
 
 @dataclass(frozen=True, slots=True)
 class Rankings:
@@ -57,10 +65,13 @@ class Rankings:
 
 
 @asynccontextmanager
-async def product(kept: Path | None = None) -> AsyncGenerator[tuple[Runtime, Viewer], None]:
+async def product(
+    kept: Path | None = None, embeddings: str | None = None
+) -> AsyncGenerator[tuple[Runtime, Viewer], None]:
     """Run KyroChat in a directory of its own, as `kyrochat serve` does, without the web server.
 
-    With `kept`, in that directory, where what an earlier run has added is found again.
+    With `kept`, in that directory, where what an earlier run has added is found again. With the address of a server
+    for `embeddings`, with dense retrieval in PostgreSQL; without, with none, whatever keys the environment has.
     """
     async with AsyncExitStack() as stack:
         place = kept or stack.enter_context(tempfile.TemporaryDirectory(prefix="kyrochat-eval-"))
@@ -68,6 +79,10 @@ async def product(kept: Path | None = None) -> AsyncGenerator[tuple[Runtime, Vie
             data_dir=Path(place),
             workers=WORKERS,
             rate_limits=Switch.OFF,
+            gemini_api_key=None,
+            pinecone_api_key=None,
+            embedding_base_url=embeddings,
+            embedding_model="all-MiniLM-L6-v2",
             workspace_max_documents=0,
             workspace_max_bytes=0,
         )
@@ -82,25 +97,29 @@ async def product(kept: Path | None = None) -> AsyncGenerator[tuple[Runtime, Vie
         yield runtime, viewer
 
 
-async def add(runtime: Runtime, viewer: Viewer, collection: Collection) -> Loaded:
-    """Make a bot of the collection's documents, and wait until all of them have been read."""
+async def add(runtime: Runtime, viewer: Viewer, collection: Collection, *, bulk: bool = False) -> Loaded:
+    """Make a bot of the collection's documents, and wait until all of them have been read.
+
+    With `bulk` they are stored as the ingestion stores them, without its jobs: see `bulk_load`.
+    """
     bot = await runtime.services.bots.find(viewer, collection.name)
     if bot is None:
         bot = await runtime.services.bots.create(viewer, None, {"name": collection.name})
     ids: dict[UUID, list[str]] = {}
     known = await _known(runtime, viewer, bot)
     slots = asyncio.Semaphore(ADDED_AT_ONCE)
+    began_at = time.perf_counter()
+    if bulk and not known:
+        known = await load_bulk(runtime, viewer, bot, [_as_added(*each) for each in collection.documents])
 
     async def add_one(key: str, title: str, text: str) -> None:
-        title = title.strip()[:MAX_TITLE_CHARS] or UNTITLED
-        body = text if text.strip() else title
+        title, body = _as_added(key, title, text)
         document_id = known.get(sha256(body.encode()).digest())
         if document_id is None:
             async with slots:
                 document_id = await _add_text(runtime, viewer, bot, title, body)
         ids.setdefault(document_id, []).append(key)
 
-    began_at = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for document in collection.documents:
             group.create_task(add_one(*document))
@@ -115,6 +134,13 @@ async def add(runtime: Runtime, viewer: Viewer, collection: Collection) -> Loade
     async with runtime.database.begin(viewer.workspaces) as session:
         passages = await chunk_count(session, bot.id)
     return Loaded(bot, ids, passages, took_s)
+
+
+def _as_added(key: str, title: str, text: str) -> tuple[str, str]:
+    """Return a document's title and text as KyroChat takes them."""
+    del key
+    title = title.strip()[:MAX_TITLE_CHARS] or UNTITLED
+    return title, text if text.strip() else title
 
 
 async def _add_text(runtime: Runtime, viewer: Viewer, bot: Bot, title: str, body: str) -> UUID:
@@ -134,16 +160,26 @@ async def _known(runtime: Runtime, viewer: Viewer, bot: Bot) -> dict[bytes, UUID
 
 
 async def ask(
-    runtime: Runtime, loaded: Loaded, queries: Sequence[tuple[str, str]], settings: SearchSettings = DEEP
+    runtime: Runtime, loaded: Loaded, queries: Sequence[tuple[str, str]], settings: SearchSettings | None = None
 ) -> Rankings:
     """Search for each question, one after the other."""
-    rankings = Rankings({}, [])
+    rankings, retriever = Rankings({}, []), _patient(runtime.retriever)
     for key, text in queries:
         began_at = time.perf_counter()
-        passages = (await runtime.retriever.retrieve(loaded.bot, text, settings, fresh=True)).passages
+        found = await retriever.retrieve(loaded.bot, text, settings or loaded.deep, fresh=True)
         rankings.seconds.append(time.perf_counter() - began_at)
         # A dictionary keeps the first place of each.
         rankings.documents[key] = list(
-            dict.fromkeys(document for passage in passages for document in loaded.ids[passage.document_id])
+            dict.fromkeys(document for passage in found.passages for document in loaded.ids[passage.document_id])
         )
     return rankings
+
+
+def _patient(retriever: Retriever) -> Retriever:
+    """Return the same one, which waits for its legs: a machine that does something else as well shall not be judged."""
+    dense = retriever.dense
+    return replace(
+        retriever,
+        lexical_budget_s=PATIENCE_S,
+        dense=None if dense is None else replace(dense, budget_s=PATIENCE_S),
+    )

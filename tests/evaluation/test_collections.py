@@ -100,6 +100,19 @@ def test_a_collection_goes_all_the_way_through_the_product(tmp_path: Path, capsy
     assert "mine" in picture.read_text("utf-8")
 
 
+def test_documents_that_are_stored_in_bulk_are_found_as_ingested_ones(tmp_path: Path) -> None:
+    folder = written(tmp_path / "mine")
+    figures = {"ingested": tmp_path / "ingested.json", "bulk": tmp_path / "bulk.json"}
+
+    main([str(folder), "--json", str(figures["ingested"])])
+    main([str(folder), "--json", str(figures["bulk"]), "--bulk"])
+
+    [ingested], [bulk] = (json.loads(path.read_text("utf-8")) for path in figures.values())
+    for row in (ingested, bulk):
+        del row["ingested_s"], row["ours"]["median_ms"], row["bm25s"]["median_ms"]
+    assert bulk == ingested
+
+
 def test_measures_are_means_over_the_judged_questions(tmp_path: Path) -> None:
     collection = load(str(written(tmp_path / "mine")))
     found = {"1": ["bread"], "2": ["bread", "again"], "3": []}
