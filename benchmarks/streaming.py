@@ -162,7 +162,7 @@ async def ready(visitor: GraphQLClient, load: Load, count: int) -> list[tuple[So
 
 async def answer(socket: Socket, conversation: str) -> Stream:
     stream = Stream(asked_at=time.monotonic())
-    exchange = await socket.ask(SEND, {"conversation": conversation, "text": "Go on."})
+    exchange = await socket.insist(SEND, {"conversation": conversation, "text": "Go on."})
     await socket.watch(EVENTS, {"id": exchange["answer"]["id"]}, stream)
     return stream
 

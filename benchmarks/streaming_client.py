@@ -94,15 +94,20 @@ class Socket(asyncio.Protocol):
             case _:
                 self.hears[message["id"]](message, now)
 
-    async def ask(self, query: str, variables: dict[str, Any]) -> Any:
-        """Return the data of a query or mutation."""
+    async def insist(self, query: str, variables: dict[str, Any]) -> Any:
+        """Ask until the server is not too busy to answer."""
+        while (message := await self.ask(query, variables))["type"] == "error":
+            assert message["payload"][0]["extensions"]["code"] == "OVERLOADED", message
+        (value,) = message["payload"]["data"].values()
+        return value
+
+    async def ask(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """Return what comes back from a query or mutation."""
         answered = asyncio.get_running_loop().create_future()
         self.hears["ask"] = lambda message, _: None if answered.done() else answered.set_result(message)
         self.send({"type": "subscribe", "id": "ask", "payload": {"query": query, "variables": variables}})
-        message = await answered
-        assert message["type"] == "next", message
-        (value,) = message["payload"]["data"].values()
-        return value
+        message: dict[str, Any] = await answered
+        return message
 
     async def watch(self, query: str, variables: dict[str, Any], stream: Stream) -> None:
         """Read a subscription to its end."""

@@ -190,6 +190,17 @@ async def test_an_unknown_conversation_is_not_found(chat: Chat) -> None:
         await chat.a.service.send(chat.viewer, uuid4(), "Hello?")
 
 
+async def test_an_exchange_says_when_it_was_stored(chat: Chat) -> None:
+    chat.model.script = ["Done."]
+    exchange = await chat.ask()
+    await chat.watch(exchange.answer.id)
+
+    assert exchange.question.created_at == (await chat.message(exchange.question.id)).created_at
+    assert exchange.answer.created_at == (await chat.message(exchange.answer.id)).created_at
+    (conversation,) = await chat.a.service.conversations(chat.viewer, [exchange.answer.conversation_id])
+    assert conversation.updated_at == exchange.answer.created_at
+
+
 async def test_the_first_question_gives_a_conversation_its_title(chat: Chat) -> None:
     chat.model.script = ["Done."]
     conversation = await chat.conversation()

@@ -177,7 +177,6 @@ async def store(
         session.add(question)
         # Before the answer, whose foreign key names it.
         await session.flush()
-        await session.refresh(question)
         conversation.title = conversation.title or derived_title(request.text)
     answer = Message(
         id=message_id(conversation),
@@ -193,7 +192,6 @@ async def store(
     )
     session.add(answer)
     await session.flush()
-    await session.refresh(answer)
     conversation.active_leaf_id = answer.id
     conversation.updated_at = answer.created_at
     conversation.recency = new_id()

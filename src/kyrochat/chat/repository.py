@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, text, update
+from sqlalchemy import delete, func, insert, text, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -211,5 +211,5 @@ async def searches(session: AsyncSession, message_ids: Sequence[UUID], *, viewer
 async def add_lease(session: AsyncSession, answer: Message, token: UUID, lease: timedelta) -> None:
     """Note that the holder of `token` writes the answer, until `lease` from the database's now."""
     await session.flush()
-    until = (await session.exec(select(func.now() + lease))).one()
-    session.add(AnswerLease(message_id=answer.id, workspace_id=answer.workspace_id, token=token, leased_until=until))
+    row = {"message_id": answer.id, "workspace_id": answer.workspace_id, "token": token}
+    await (await session.connection()).execute(insert(AnswerLease).values(**row, leased_until=func.now() + lease))
