@@ -291,7 +291,7 @@ async def test_a_deleted_bot_takes_everything_along_at_once_and_its_purge_leaves
 
     assert not await store.exists(f"{ada.default_workspace_id}/")
     # The audit log tells of it still.
-    kinds_of_one = ("bots", "documents", "document_versions", "chunks", "chunk_lex")
+    kinds_of_one = ("bots", "documents", "document_versions", "chunks", "chunk_lex", "search_versions")
     rest = {**before, **dict.fromkeys(kinds_of_one, 1), "audit_entries": 3}
     assert await rows_of(database, ada.default_workspace_id) == rest
     async with database.begin(ada.workspaces) as session:

@@ -24,7 +24,9 @@ from kyrochat.retrieval.encodings import ENCODERS, Encoder, Encoders, Encoding
 from kyrochat.retrieval.languages import AUTO, Language
 from kyrochat.retrieval.lexical import chunk_tokens, encode_chunk, encode_tokens
 from kyrochat.retrieval.lexicon import Lexicon
+from kyrochat.retrieval.repository import index_state
 from kyrochat.retrieval.retriever import Retriever
+from kyrochat.retrieval.search import IndexState
 from kyrochat.retrieval.search_settings import SearchSettings
 from kyrochat.retrieval.tokens import tokenize
 from kyrochat.retrieval.types import SparseVector
@@ -85,6 +87,12 @@ async def stored(library: Library, bot: Bot) -> Counter[int]:
 async def live(library: Library, bot: Bot) -> Encoding:
     async with library.database.begin([bot.workspace_id]) as session:
         return await encodings.live(session, bot.id)
+
+
+async def state(library: Library, bot: Bot) -> IndexState | None:
+    """What tells searches that were kept from those to be done anew."""
+    async with library.database.begin([bot.workspace_id]) as session:
+        return await index_state(session, bot.id)
 
 
 async def vectors(library: Library, bot: Bot) -> dict[UUID, SparseVector]:
@@ -151,8 +159,11 @@ async def test_a_killed_attempt_is_taken_up_where_it_was_and_what_changed_since_
         documents[0].title = "Called otherwise"
         session.add(documents[0])
         await queue_retitling(session, library.changes, documents[0])
+    before = await state(library, bot)
     [job] = await library.claim(RETITLE)
     await Retitling(library.worker_database, TWO)(job)
+    # A search that was kept since the title changed was by the old one.
+    assert await state(library, bot) != before
     await library.lapse()
     await tend(library, Encoders({1: Encoder(), 2: second(rest)}), batch_chunks=2)
 

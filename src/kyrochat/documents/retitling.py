@@ -12,6 +12,7 @@ from kyrochat.db.models import Document
 from kyrochat.documents.indexing import encoded
 from kyrochat.jobs.queue import PURGE_ATTEMPTS, ClaimedJob, complete, enqueue
 from kyrochat.retrieval import encoding_repository as encodings
+from kyrochat.retrieval import repository as index
 from kyrochat.retrieval.encodings import ENCODERS, Encoders
 
 RETITLE = "retitle_document"
@@ -61,5 +62,7 @@ class Retitling:
                 await encodings.drop_vectors(session, document_id)
                 places = {chunk.chunk_id: (chunk.document_id, chunk.version) for chunk in chunks}
                 await encodings.add_vectors(session, job.workspace_id, bot_id, live, vectors, places)
+                # What was found between the change and this was found by the old title.
+                await index.count_change(session, bot_id)
             await complete(session, job)
             return True

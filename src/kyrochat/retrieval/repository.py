@@ -193,6 +193,19 @@ _INDEX_STATE = text("""
 """)
 
 
+async def count_change(session: AsyncSession, bot_id: UUID) -> None:
+    """Let searches of the bot that were kept be out of date from the commit on.
+
+    Changes of documents do so by themselves; this is for changes of nothing but how they are weighed.
+    """
+    await (await session.connection()).execute(_COUNT_CHANGE, {"bot_id": bot_id})
+
+
+_COUNT_CHANGE = text("""
+    UPDATE search_versions SET version = version + 1, changed_by = txid_current() WHERE bot_id = :bot_id
+""")
+
+
 async def lexicon_version(session: AsyncSession, bot_id: UUID) -> int | None:
     """Return the version of the bot's stored lexicon, or None when it has none."""
     query = select(BotLexicon.version).where(BotLexicon.bot_id == bot_id)
