@@ -47,11 +47,12 @@ from kyrochat.evaluation.export import EvaluationExport
 from kyrochat.evaluation.question_sets import QuestionSetService
 from kyrochat.evaluation.service import EvaluationService
 from kyrochat.graphql.browsers import page_of
-from kyrochat.graphql.context import Context, Services
+from kyrochat.graphql.context import Context
 from kyrochat.graphql.export_route import export_route
 from kyrochat.graphql.ids import global_id, row_id
 from kyrochat.graphql.pages import page_routes
 from kyrochat.graphql.schema import build_schema
+from kyrochat.graphql.services import Services
 from kyrochat.graphql.transport.gates import gated
 from kyrochat.graphql.transport.grants import Grant, Renew
 from kyrochat.graphql.transport.hosts import Hosts

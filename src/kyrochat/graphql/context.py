@@ -10,28 +10,8 @@ from uuid import UUID
 import strawberry
 from strawberry.dataloader import DataLoader
 
-from kyrochat.accounts.administration import Administration
-from kyrochat.accounts.api_keys import ApiKeyService
-from kyrochat.accounts.audit_reading import AuditReader
-from kyrochat.accounts.credentials import CredentialService
-from kyrochat.accounts.erasure import ErasureService
-from kyrochat.accounts.export import ExportService
-from kyrochat.accounts.invitations import InvitationService
-from kyrochat.accounts.members import MemberService
-from kyrochat.accounts.presence import Presences
-from kyrochat.accounts.principals import Principals
-from kyrochat.accounts.registration import RegistrationService
-from kyrochat.accounts.resets import PasswordResetService
-from kyrochat.accounts.service import AccountService
-from kyrochat.accounts.sessions import SessionService
 from kyrochat.accounts.viewer import NOWHERE, Client, Viewer
-from kyrochat.accounts.workspaces import WorkspaceService
-from kyrochat.bots.service import BotService
-from kyrochat.chat.conversations import ConversationService
-from kyrochat.chat.feedback import FeedbackService, RatedAnswer
-from kyrochat.chat.searching import SearchService
-from kyrochat.chat.service import ChatService
-from kyrochat.chat.sharing import SharingService
+from kyrochat.chat.feedback import RatedAnswer
 from kyrochat.db.models import (
     ApiKey,
     AuditEntry,
@@ -49,54 +29,12 @@ from kyrochat.db.models import (
     Workspace,
 )
 from kyrochat.db.states import CrawlPageState, WorkspaceRole
-from kyrochat.documents.relabelling import Relabelling
-from kyrochat.documents.service import DocumentService
-from kyrochat.documents.web.crawls import CrawlService
-from kyrochat.documents.web.service import WebDocumentService
 from kyrochat.errors import KyroError, Unauthenticated
-from kyrochat.evaluation.question_sets import QuestionSetService
-from kyrochat.evaluation.service import EvaluationService
+from kyrochat.graphql.services import Services
 from kyrochat.graphql.transport.grants import Renew
 from kyrochat.rates.limits import POINTS_PER_ADDRESS, POINTS_PER_KEY, POINTS_PER_USER
-from kyrochat.rates.service import Rates, network
+from kyrochat.rates.service import network
 from kyrochat.retrieval.trace import SearchTrace
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """All use cases, for the life of the process."""
-
-    accounts: AccountService
-    registration: RegistrationService
-    sessions: SessionService
-    workspaces: WorkspaceService
-    members: MemberService
-    api_keys: ApiKeyService
-    invitations: InvitationService
-    erasure: ErasureService
-    exports: ExportService
-    credentials: CredentialService
-    resets: PasswordResetService
-    users: Administration
-    audit: AuditReader
-    principals: Principals
-    presences: Presences
-    bots: BotService
-    documents: DocumentService
-    relabelling: Relabelling
-    web_documents: WebDocumentService
-    crawls: CrawlService
-    chat: ChatService
-    searches: SearchService
-    conversations: ConversationService
-    feedback: FeedbackService
-    question_sets: QuestionSetService
-    evaluations: EvaluationService
-    sharing: SharingService
-    rates: Rates
-    version: str
-    answer_model: str
-    is_offline: bool
 
 
 class _Row(Protocol):
