@@ -7,9 +7,12 @@ import pytest
 
 from kyrochat.accounts.api_keys import ApiKeyService, NewKey
 from kyrochat.accounts.viewer import KeyLimits, Viewer
+from kyrochat.chat.conversations import ConversationService, ExportFormat
+from kyrochat.chat.feedback import FeedbackService
+from kyrochat.chat.sharing import SharingService
 from kyrochat.db.keyset import PageRequest
 from kyrochat.db.models import Bot
-from kyrochat.db.states import ApiKeyScope
+from kyrochat.db.states import ApiKeyScope, Rating
 from kyrochat.errors import Forbidden, NotFound
 from kyrochat.retrieval.search_settings import SearchSettings
 from tests.chat.scene import Chat
@@ -98,6 +101,43 @@ async def test_visitors_neither_list_nor_search(chat: Chat, guest: Chat) -> None
     with pytest.raises(Forbidden):
         await guest.a.service.searches(guest.viewer, [answered.id])
     assert (await chat.a.service.conversation_page(chat.viewer, chat.bot.id, PageRequest(10))).rows == []
+
+
+async def test_a_visitor_branches_and_rates_his_own_and_nothing_private(chat: Chat, guest: Chat) -> None:
+    private, own = (await chat.answer())[0], (await guest.answer())[0]
+    service, viewer = guest.a.service, guest.viewer
+    keeper, feedback = ConversationService(chat.database), FeedbackService(chat.database)
+    sharing = SharingService(chat.database, "https://chat.example")
+    assert own.parent_id is not None
+    assert private.parent_id is not None
+
+    again = await service.regenerate(viewer, own.id)
+    await guest.watch(again.answer.id)
+    edited = await service.edit(viewer, own.parent_id, "In other words?")
+    await guest.watch(edited.answer.id)
+    assert (await keeper.select_branch(viewer, own.id)).active_leaf_id == own.id
+    assert (await feedback.rate(viewer, own.id, Rating.UP)).id == own.id
+    assert (await keeper.export(viewer, own.conversation_id, ExportFormat.MARKDOWN)) is not None
+    assert await versions(guest) == {4, 7}
+
+    before = await chat.column("SELECT count(*) FROM messages")
+    for attempt in (
+        service.regenerate(viewer, private.id),
+        service.edit(viewer, private.parent_id, "In other words?"),
+        keeper.select_branch(viewer, private.id),
+        keeper.rename(viewer, private.conversation_id, "Mine"),
+        feedback.rate(viewer, private.id, Rating.UP),
+        feedback.take_back(viewer, private.id),
+    ):
+        with pytest.raises(NotFound):
+            await attempt
+    assert await keeper.export(viewer, private.conversation_id, ExportFormat.MARKDOWN) is None
+    assert await feedback.of_messages(viewer, [private.id]) == []
+    assert await service.replies(viewer, [(private.conversation_id, None)]) == {}
+    for conversation_id in (own.conversation_id, private.conversation_id):
+        with pytest.raises(Forbidden):
+            await sharing.share(viewer, conversation_id)
+    assert await chat.column("SELECT count(*) FROM messages") == before
 
 
 async def test_a_colleague_of_the_maker_sees_no_visitors(chat: Chat, guest: Chat) -> None:

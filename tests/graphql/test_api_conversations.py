@@ -1,6 +1,7 @@
 """Conversations over the API, answered by a model that waits where it is told to."""
 
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ REVOKE = "mutation ($id: ID!) { revokeShare(id: $id) { __typename ... on Revoked
 SHARED = """query ($token: String!) { sharedConversation(token: $token) { title botName expiresAt
   messages(last: 20) { totalCount nodes { role status text citations { number quote documentTitle page } } } } }"""
 EXPORT = "query ($id: ID!) { exportConversation(id: $id, format: MARKDOWN) { fileName mediaType text } }"
+SUGGEST = """mutation ($id: ID!) { updateBot(input: {id: $id, suggestsFollowUps: true}) {
+  ... on Bot { suggestsFollowUps } } }"""
 FEEDBACK = """query ($bot: ID!, $rating: AnswerRating, $since: DateTime) { bot(id: $bot) {
   feedback(rating: $rating, since: $since) { totalCount pageInfo { hasNextPage } nodes {
     rating comment question answer model grounded citations { quote document { id } } } } } }"""
@@ -92,6 +95,13 @@ class Api:
 
 @pytest.fixture
 async def api(urls: DatabaseUrls, tmp_path: Path) -> AsyncGenerator[Api, None]:
+    # What the model is asked is counted here.
+    async with opened(urls, tmp_path, titles=Switch.OFF) as one:
+        yield one
+
+
+@asynccontextmanager
+async def opened(urls: DatabaseUrls, tmp_path: Path, *, titles: Switch) -> AsyncGenerator[Api, None]:
     model = ScriptedModel(lambda prompt: [f"On {prompt.question}"])
     settings = Settings(
         _env_file=None,
@@ -99,8 +109,7 @@ async def api(urls: DatabaseUrls, tmp_path: Path) -> AsyncGenerator[Api, None]:
         data_dir=tmp_path,
         workers=0,
         rate_limits=Switch.OFF,
-        # What the model is asked is counted here.
-        generated_titles=Switch.OFF,
+        generated_titles=titles,
     )
     app = KyroApp(settings, DatabaseAccess(urls), provided=Providers(model))
     async with lifespan(app):
@@ -237,6 +246,23 @@ async def test_conversations_are_named_and_found_again(api: Api) -> None:
     assert (await api.run(HISTORY, bot="garbage"))["nodes"] == []
     answer = await post(api.app, HISTORY, {"words": "a b c d e f g h i"}, api.headers)
     assert [error["extensions"]["code"] for error in answer.errors] == ["BAD_USER_INPUT"]
+
+
+async def test_a_model_names_a_conversation_and_suggests_what_to_ask_next(urls: DatabaseUrls, tmp_path: Path) -> None:
+    async with opened(urls, tmp_path, titles=Switch.ON) as api:
+        api.model.script = lambda prompt: ["Named"] if prompt.task.startswith("You give titles") else ["Well."]
+        changed = await api.run(SUGGEST, id=api.bot)
+        conversation = await api.conversation()
+        _, answer = await api.ask(SEND, conversation=conversation, text="one")
+        writer = api.app.runtime.services.chat.titles
+        assert writer is not None
+        await writer.settled()
+
+        assert changed == {"suggestsFollowUps": True}
+        assert (await api.run(SHOWN, id=conversation))["title"] == "Named"
+        # No source held it, so there is nothing to follow.
+        node = await api.run("query ($id: ID!) { node(id: $id) { ... on Message { followUps } } }", id=answer)
+        assert node == {"followUps": []}
 
 
 async def test_a_conversation_is_shared_with_people_who_have_no_account(api: Api) -> None:
