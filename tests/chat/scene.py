@@ -1,12 +1,13 @@
 """What the tests of answering share: processes on one database, and somebody who asks them."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlmodel import col, select
 
 from kyrochat.accounts.viewer import Viewer
@@ -183,3 +184,18 @@ def end_of(entries: list[LogEntry]) -> AnswerEnded:
 
 def is_gapless(entries: list[LogEntry], after: int = 0) -> bool:
     return [entry.sequence for entry in entries] == list(range(after + 1, after + 1 + len(entries)))
+
+
+@contextmanager
+def statements(database: Database) -> Generator[list[tuple[str, Any]], None, None]:
+    """Give the statements that are run meanwhile, with their values."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
+        seen.append((statement, parameters))
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)

@@ -2,26 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from kyrochat.chat import tree_repository
 from kyrochat.chat.conversations import ConversationService
 from kyrochat.chat.ending import Ending
 from kyrochat.chat.exchanges import AnswerInProgress, Exchange, KeyUsedOtherwise, TooManySiblings
 from kyrochat.db.embedded import DatabaseUrls
-from kyrochat.db.engine import Database
 from kyrochat.db.keyset import PageRequest
 from kyrochat.db.models import Conversation
 from kyrochat.db.states import MessageStatus
 from kyrochat.errors import InvalidInput, NotFound, ProviderUnavailable
 from kyrochat.retrieval.types import Turn
-from tests.chat.scene import Chat, Process, process, text_of
+from tests.chat.scene import Chat, Process, process, statements, text_of
 from tests.chat.scripted_model import Pause, ScriptedModel
 
 LONG, OTHERS = 1_000, 20
@@ -261,7 +257,7 @@ async def test_a_page_of_a_long_branch_is_one_statement_by_indexes(chat: Chat, u
             values = {**of, "messages": LONG}
             await (await session.connection()).execute(text(FILL), values)
     conversation = await _conversation(chat, conversations[0])
-    with _statements(chat.database) as seen:
+    with statements(chat.database) as seen:
         async with chat.database.begin(chat.viewer.workspaces) as session:
             page = await tree_repository.branch_page(session, conversation.id, None, PageRequest(50))
     assert [row.position for row in page.rows] == list(range(LONG, LONG - 50, -1))
@@ -278,24 +274,9 @@ async def test_a_page_of_a_long_branch_is_one_statement_by_indexes(chat: Chat, u
     assert "Seq Scan on messages" not in plan, plan
     started = time.perf_counter()
     page = await chat.a.service.message_page(chat.viewer, conversation.id, PageRequest(100, after=500))
-    assert time.perf_counter() - started < 1, plan
+    assert time.perf_counter() - started < 3, plan
     assert [row.position for row in page.rows] == list(range(499, 399, -1))
     assert await chat.a.service.message_count(chat.viewer, conversation.id) == LONG
-
-
-@contextmanager
-def _statements(database: Database) -> Generator[list[tuple[str, Any]], None, None]:
-    """Give the statements that are run meanwhile, with their values."""
-    seen: list[tuple[str, Any]] = []
-
-    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
-        seen.append((statement, parameters))
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
 
 
 async def _asked(
