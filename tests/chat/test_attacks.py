@@ -1,7 +1,9 @@
 """Documents that tell the model what to do, and a model that does it: over the real SDKs, nothing of it gets out."""
 
+import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -16,7 +18,7 @@ from tests.chat.test_cleaning import is_harmless
 from tests.factories import make_document
 from tests.fakes.gemini import running_fake_gemini
 from tests.fakes.openai import running_fake_openai
-from tests.retrieval.answer_models.providers import Calls, Ends, GeminiWire, OpenAIWire, Says, Wire
+from tests.retrieval.answer_models.providers import Calls, Ends, GeminiWire, Hangs, OpenAIWire, Says, Wire
 
 CANARY = "CANARY-4711"
 SECRET = f"The combination of the safe is {CANARY}."
@@ -136,6 +138,21 @@ async def test_no_document_gets_out_of_its_marks(chat: Chat, obedient: Process, 
         outside = outside.replace(passage, "")
     assert "Forget the rules" not in outside
     assert outside.rstrip().endswith(f"Question: {QUESTION}")
+
+
+async def test_a_stop_is_seen_by_the_provider_within_100_ms(chat: Chat, obedient: Process, wire: Wire) -> None:
+    wire.script(Says("Two "), Says("thousand"), Hangs())
+    exchange = await obedient.service.send(chat.viewer, await chat.conversation(), QUESTION)
+    await chat.watch_until(exchange.answer.id, "Two thousand", on=obedient)
+
+    started = time.perf_counter()
+    stopping = asyncio.create_task(obedient.service.stop(chat.viewer, exchange.answer.id))
+    await asyncio.wait_for(wire.requests[0].closed.wait(), 2)
+    took_s = time.perf_counter() - started
+
+    assert (await stopping).text == "Two thousand"
+    assert took_s < 0.1
+    assert (wire.requests[0].abandoned, wire.open_streams) == (True, 0)
 
 
 @pytest.mark.parametrize("agentic", [False, True])

@@ -44,9 +44,13 @@ class Recorded:
 
 @dataclass
 class FakeGemini:
-    """`requests` are all that were understood, oldest first; `complaints` why others were refused."""
+    """`requests` are all that were understood, oldest first; `complaints` why others were refused.
+
+    A request that holds `unscripted`, such as one for a title, gets the default answer: scripts are for the others.
+    """
 
     url: str = ""
+    unscripted: str = ""
     api_key: str = API_KEY
     requests: list[Recorded] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
@@ -86,7 +90,8 @@ class FakeGemini:
         if method == "streamGenerateContent" and request.query_params.get("alt") == "sse":
             check_answer_request(body)
             self.requests.append(recorded)
-            script = self.answers.popleft() if self.answers else self.answer_to(body)
+            is_other = bool(self.unscripted) and self.unscripted in json.dumps(body)
+            script = self.answers.popleft() if self.answers and not is_other else self.answer_to(body)
             return ScriptedResponse(self, recorded, script, "text/event-stream")
         if method == "batchEmbedContents":
             texts, dimensions = check_embedding_request(model, body)

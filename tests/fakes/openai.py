@@ -41,9 +41,13 @@ class Recorded:
 
 @dataclass
 class FakeOpenAI:
-    """`requests` are all that were understood, oldest first; `complaints` why others were refused."""
+    """`requests` are all that were understood, oldest first; `complaints` why others were refused.
+
+    A request that holds `unscripted`, such as one for a title, gets the default answer: scripts are for the others.
+    """
 
     url: str = ""
+    unscripted: str = ""
     api_key: str = API_KEY
     requests: list[Recorded] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
@@ -71,7 +75,9 @@ class FakeOpenAI:
             return _error_response(steps.HttpError(400, message=str(refusal)))
         recorded = Recorded(body, dict(request.headers))
         self.requests.append(recorded)
-        return ScriptedResponse(self, recorded, self.answers.popleft() if self.answers else DEFAULT_ANSWER)
+        is_other = bool(self.unscripted) and self.unscripted in json.dumps(body)
+        script = self.answers.popleft() if self.answers and not is_other else DEFAULT_ANSWER
+        return ScriptedResponse(self, recorded, script)
 
 
 def _check(body: dict[str, Any]) -> None:

@@ -6,8 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from kyrochat.chat.title_writer import TASK
+from tests.fakes import openai_steps
 from tests.fakes.gemini import FakeGemini, running_fake_gemini
 from tests.fakes.gemini_steps import Finish, Text
+from tests.fakes.openai import running_fake_openai
 from tests.fakes.pinecone import FakePinecone, running_fake_pinecone
 from tests.fakes.pinecone_steps import HttpError
 from tests.graphql_client import GraphQLClient, register, visiting
@@ -17,6 +20,9 @@ from tests.server_process import Server, serving
 TEXT = "The harbour master is Ada Quill. Moorings cost nine euros a night. The gate closes at ten in the evening."
 DELETE = "mutation ($id: ID!) { deleteDocument(id: $id) { ... on DocumentDeletion { documentId status } } }"
 RECEIPT = "query ($id: ID!) { documentDeletion(documentId: $id) { status chunksDeleted vectorsDeleted verifiedAt } }"
+# What a model is told that gives a conversation its title, meanwhile.
+TITLES = TASK.splitlines()[0]
+FACTS = "query ($id: ID!) { node(id: $id) { ... on Message { finishReason historyTrimmed removedCitations model } } }"
 # The index answers a failing search with repeats of the SDK's own before we hear of it.
 SDK_ATTEMPTS = 4
 
@@ -36,6 +42,7 @@ class Harbour:
 @asynccontextmanager
 async def harbour(tmp_path: Path) -> AsyncGenerator[Harbour, None]:
     async with running_fake_gemini() as gemini, running_fake_pinecone() as pinecone:
+        gemini.unscripted = TITLES
         settings = {
             "KYROCHAT_GEMINI_API_KEY": gemini.api_key,
             "KYROCHAT_GEMINI_BASE_URL": gemini.url,
@@ -103,3 +110,36 @@ async def test_a_deleted_document_leaves_pinecone_and_its_receipt_says_so(tmp_pa
         assert vectors(scene.pinecone) == 0
         assert (receipt["chunksDeleted"], receipt["vectorsDeleted"]) == (1, 2)
         assert receipt["verifiedAt"] is not None
+
+
+async def test_a_server_with_openais_api_answers_and_its_quotes_are_checked(tmp_path: Path) -> None:
+    async with running_fake_openai() as fake:
+        fake.unscripted = TITLES
+        settings = {
+            "KYROCHAT_OPENAI_BASE_URL": fake.url,
+            "KYROCHAT_OPENAI_API_KEY": fake.api_key,
+            "KYROCHAT_OPENAI_MODEL": "fake-1",
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+        async with serving(tmp_path / "data", **settings) as server, visiting(server.graphql_url) as nobody:
+            user = await register(nobody)
+            bot_id = await new_bot(user)
+            document = await user.run(ADD_TEXT, bot=bot_id, title="Harbour", text=TEXT)
+            await until_read(user, document["id"])
+            fake.script(
+                openai_steps.Text("A mooring costs nine euros a night [1]. "),
+                openai_steps.Text("![x](http://evil.example/?d=1) Ask [here](http://evil.example)."),
+                openai_steps.Finish(),
+            )
+
+            answer_id = await ask(user, bot_id, "What does a mooring cost a night?")
+            events = await watched(user, answer_id)
+            message = await stored(user, answer_id)
+
+            check_log(events, message)
+            assert message["text"] == "A mooring costs nine euros a night [1]. x Ask [here]."
+            (citation,) = message["citations"]
+            assert citation["quote"] == "Moorings cost nine euros a night."
+            facts = await user.run(FACTS, id=answer_id)
+            assert facts == {"finishReason": "STOP", "historyTrimmed": False, "removedCitations": 0, "model": "fake-1"}
+            assert server.faults() == []

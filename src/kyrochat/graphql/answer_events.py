@@ -37,7 +37,7 @@ class TextDelta:
     """From events.TextDelta."""
 
     sequence: int = strawberry.field(description=SEQUENCE)
-    text: str = strawberry.field(description="Append it to what you have.")
+    text: str = strawberry.field(description="Append it to what you have. Markdown, cleaned: see `Message.text`.")
 
 
 @strawberry.type(description="A quote; its marker follows in the text.")

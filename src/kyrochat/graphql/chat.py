@@ -129,7 +129,8 @@ class Message(AnswerFacts, Node):
     role: MessageRole = strawberry.field(description="Who wrote it.")
     status: MessageStatus = strawberry.field(description="Where it stands.")
     text: str = strawberry.field(
-        description="What it says. '' while an answer is STREAMING: watch it with `answerEvents`."
+        description="What it says. '' while an answer is STREAMING: watch it with `answerEvents`. Of answers it is "
+        "Markdown without images, HTML and made-up addresses; outside of code, `[1]` is the citation of that number."
     )
     grounded: bool | None = strawberry.field(
         description="Whether the sources held an answer; null for questions and answers without an end."

@@ -6,7 +6,7 @@ from html import unescape
 
 from kyrochat.chat.cleaning.draft import Draft, Piece
 from kyrochat.chat.cleaning.markup import UNDECIDED, Undecided, read_label, read_target
-from kyrochat.chat.cleaning.sources import STARTS, is_word
+from kyrochat.chat.cleaning.sources import is_word
 
 BACKSLASH = "\\"
 REMOVED_LINK = "(link removed)"
@@ -15,6 +15,10 @@ MAX_ADDRESS_CHARS = 2_000
 _SPECIAL = re.compile(r"[\\`~<&\[\](!:\n]|https?://|ftp://|www\.|mailto:", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s<]*")
 _ADDRESS_START = re.compile(r"https?://|ftp://|www\.|mailto:", re.IGNORECASE)
+_MAY_START_ADDRESS = re.compile(
+    r"(?<![a-z0-9])(?:h(?:t(?:t(?:p(?:s?(?::/?)?)?)?)?)?|f(?:t(?:p(?::/?)?)?)?|w{1,3}|m(?:a(?:i(?:l(?:to?)?)?)?)?)\Z",
+    re.IGNORECASE,
+)
 _ADDRESS_CUT = re.compile(r"[()\[\]{}>\"'|*,;`\\]|[^\x00-\x7f]")
 _ADDRESS_END = re.compile(r"[.,;:!?)'\"*_~\]}>|`]+\Z")
 _LOOKS_LIKE_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|[/#?.&%\\]|.*[/.&%@]")
@@ -34,17 +38,10 @@ def next_special(draft: Draft) -> tuple[int, str | None]:
         place = found.start() + 1
     if draft.is_all:
         return len(draft.text), ""
-    ending = (tail + draft.text[draft.place :])[-10:].lower()
-    held = max(
-        (
-            length
-            for start in STARTS
-            for length in range(1, min(len(start), len(draft.text) - draft.place + 1))
-            if ending.endswith(start[:length]) and not is_word(ending[:-length][-1:])
-        ),
-        default=0,
-    )
-    return len(draft.text) - held, None
+    ending = (tail + draft.text[draft.place :])[-10:]
+    found = _MAY_START_ADDRESS.search(ending)
+    held = len(ending) - found.start() if found else 0
+    return len(draft.text) - (held if held <= len(draft.text) - draft.place else 0), None
 
 
 def _scheme_before(draft: Draft, colon: int) -> int:
