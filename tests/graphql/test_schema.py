@@ -44,7 +44,6 @@ BOUNDED = {
     "Query.replaySearch",
     "SearchReplay.gained",
     "SearchReplay.lost",
-    "DocumentFilter.metadata",
     "Retrieval.searches",
     "SearchTrace.legs",
     "SearchTrace.candidates",

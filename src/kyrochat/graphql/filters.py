@@ -78,18 +78,6 @@ class DocumentFilterInput:
 Filter = Annotated[DocumentFilterInput | None, strawberry.argument(description="Only documents that it lets through.")]
 
 
-@strawberry.type(description="A condition on metadata, as it was used. What is null was not asked for.")
-class MetadataCondition:
-    """From search_settings.MetadataCondition."""
-
-    key: str = strawberry.field(description="The key.")
-    equals: MetadataValue | None = strawberry.field(description="The value, or one in the list.")
-    any_of: list[MetadataValue] | None = strawberry.field(name="in", description="One of these.")
-    exists: bool | None = strawberry.field(description="Whether the key is there.")
-    at_least: MetadataValue | None = strawberry.field(name="gte", description="Not less.")
-    at_most: MetadataValue | None = strawberry.field(name="lte", description="Not greater.")
-
-
 @strawberry.type(description="Which documents were searched. What is null was not asked for.")
 class DocumentFilter:
     """From search_settings.DocumentFilter."""
@@ -98,7 +86,9 @@ class DocumentFilter:
     sources: list[DocumentSource] | None = strawberry.field(description="Those that came in like this.")
     any_tags: list[str] | None = strawberry.field(description="Those with one of these tags.")
     all_tags: list[str] | None = strawberry.field(description="Those with all of these tags.")
-    metadata: list[MetadataCondition] = strawberry.field(description="Those whose metadata met these conditions.")
+    metadata: list[Metadata] = strawberry.field(
+        description="Those whose metadata met these conditions, each as in the input: key, and what must hold of it."
+    )
 
     @classmethod
     def from_value(cls, value: search_settings.DocumentFilter) -> "DocumentFilter | None":
@@ -112,18 +102,20 @@ class DocumentFilter:
             sources=_list(value.sources),
             any_tags=_list(value.any_tags),
             all_tags=_list(value.all_tags),
-            metadata=[
-                MetadataCondition(
-                    key=each.key,
-                    equals=cast(MetadataValue, each.equals),
-                    any_of=cast("list[MetadataValue]", _list(each.any_of)),
-                    exists=each.exists,
-                    at_least=cast(MetadataValue, each.at_least),
-                    at_most=cast(MetadataValue, each.at_most),
-                )
-                for each in value.metadata
-            ],
+            metadata=[Metadata(_told(each)) for each in value.metadata],
         )
+
+
+def _told(condition: search_settings.MetadataCondition) -> dict[str, object]:
+    told = {
+        "key": condition.key,
+        "equals": condition.equals,
+        "in": _list(condition.any_of),
+        "exists": condition.exists,
+        "gte": condition.at_least,
+        "lte": condition.at_most,
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def labels(tags: list[str] | None, metadata: object) -> Labels:
