@@ -6,7 +6,7 @@ from typing import Any
 from kyrochat.app import Runtime
 from kyrochat.db.models import Bot
 from kyrochat.db.states import VectorSetState
-from kyrochat.errors import KyroError, NotFound
+from kyrochat.errors import Conflict, KyroError, NotFound
 from kyrochat.graphql.ids import split_id
 from kyrochat.local import opened
 from kyrochat.retrieval.rebuild import Rebuild
@@ -64,9 +64,17 @@ async def rebuild(settings: Settings, echo: Echo, names: Sequence[str]) -> None:
                 "KYROCHAT_VECTOR_STORE to something else than off."
             )
         echo(f"To {dense.embedders.current.scheme} in {dense.store.label}:")
+        left = 0
         for bot in await _bots(runtime, names):
-            await _rebuild(Rebuild(runtime.database, dense, runtime.indexing, dense.store), echo, bot)
+            try:
+                await _rebuild(Rebuild(runtime.database, dense, runtime.indexing, dense.store), echo, bot)
+            except Conflict as error:
+                # What became of one bot is no reason to leave the others where they are.
+                echo(f"{bot.name}: {error.message}")
+                left += 1
         await runtime.indexing.drop_orphans()
+    if left:
+        raise KyroError(f"{left:,} bots were left as they are. See: kyrochat index status")
 
 
 async def _rebuild(rebuild: Rebuild, echo: Echo, bot: Bot) -> None:

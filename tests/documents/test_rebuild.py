@@ -11,7 +11,7 @@ from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.models import Bot, VectorSet
 from kyrochat.db.states import DocumentStatus, VectorSetState, VectorStore
-from kyrochat.errors import ProviderUnavailable
+from kyrochat.errors import Conflict, ProviderUnavailable
 from kyrochat.retrieval.dense_setup import DenseSetup
 from kyrochat.retrieval.embedders import Embedders
 from kyrochat.retrieval.ports import Vector
@@ -219,6 +219,22 @@ async def test_two_rebuilds_of_a_bot_at_once_are_one(move: Move) -> None:
     gate(move).gate.set()
     await moving
     await move.run()
+
+
+async def test_a_bot_that_is_deleted_meanwhile_is_left_alone(move: Move, ada: Viewer) -> None:
+    moving = asyncio.create_task(move.run())
+    await gate(move).reached.wait()
+    await move.library.bots.delete(ada, move.bot.id)
+    await move.library.work()
+    gate(move).gate.set()
+
+    with pytest.raises(Conflict, match="was deleted"):
+        await moving
+    with pytest.raises(Conflict, match="was deleted"):
+        await move.run()
+
+    assert await move.sets() == []
+    assert await move.library.traces(ada) == {}
 
 
 async def test_moving_to_another_store_copies_vectors_of_the_same_model_rather_than_paying_again(

@@ -22,6 +22,7 @@ from kyrochat.retrieval.vector_indexing import VectorIndexing
 # A search that began before the switch may take so long; until then the old vectors stay.
 GRACE_S = BUDGET_S + 6.0
 FOUND_AT_ONCE = 1_000
+GONE = "The bot was deleted, or somebody moves it elsewhere."
 SWEPT_AT_ONCE = 5_000
 
 
@@ -87,7 +88,10 @@ class Rebuild:
             if not any((each.store, each.scheme) == key for each in written):
                 await rows.add_set(session, bot.id, bot.workspace_id, *key, VectorSetState.BUILDING)
             found = await rows.sets_of_bot(session, bot.id)
-        return next(each for each in found if (each.store, each.scheme) == key)
+        target = next((each for each in found if (each.store, each.scheme) == key), None)
+        if target is None:
+            raise Conflict(GONE)
+        return target
 
     async def _fill(self, target: VectorSet) -> AsyncGenerator[Progress, None]:
         while True:
@@ -110,7 +114,7 @@ class Rebuild:
         async with self.database.begin([target.workspace_id]) as session:
             sets = {each.id: each for each in await rows.lock_sets(session, target.bot_id)}
             if target.id not in sets:
-                raise Conflict("The bot was deleted, or its vectors were given up.")
+                raise Conflict(GONE)
             if await rows.live_without_vector(session, target, 1):
                 return False
             for each in sets.values():
@@ -133,7 +137,10 @@ class Rebuild:
         for each in await self._retired(bot):
             index = self.dense.stores.of(each.store, each.dimensions or 0)
             if index is None:
-                raise ProviderUnavailable(f"{each.store.label} holds old vectors and is not set up here.")
+                raise ProviderUnavailable(
+                    f"{each.store.label} holds old vectors and is not set up here. Set its key until they are deleted.",
+                    retryable=False,
+                )
             if each.dimensions is not None:
                 await index.delete_set(each)
             if each.store is VectorStore.PGVECTOR and each.id is not None:
