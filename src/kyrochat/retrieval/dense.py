@@ -145,12 +145,16 @@ class DenseRetrieval:
         Words find it meanwhile.
         """
         for target in await self.written(workspace_id, bot_id):
-            index = self.stores.of(target.store, target.dimensions or 0)
-            try:
-                if index is not None and not await index.settle(target):
-                    log.info("%s does not show new vectors yet; they are found a little later", target.store.label)
-            except ProviderUnavailable:
-                log.info("%s does not say whether it shows new vectors", target.store.label)
+            await self.settle_set(target)
+
+    async def settle_set(self, target: VectorSet) -> None:
+        """Wait, as `settle` does, for one set."""
+        index = self.stores.of(target.store, target.dimensions or 0)
+        try:
+            if index is not None and not await index.settle(target):
+                log.info("%s does not show new vectors yet; they are found a little later", target.store.label)
+        except ProviderUnavailable:
+            log.info("%s does not say whether it shows new vectors", target.store.label)
 
     async def is_complete(self, session: AsyncSession, bot_id: UUID, document_id: UUID, version: int) -> bool:
         """Say whether all chunks of a version have their vectors in the bot's sets, as far as this process can help.

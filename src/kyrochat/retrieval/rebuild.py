@@ -68,7 +68,7 @@ class Rebuild:
                 # Before the switch, or searches would be slow until it is built.
                 if target.store is VectorStore.PGVECTOR:
                     await self.indexing.see_to(target)
-                await self.dense.settle(bot.workspace_id, bot.id)
+                await self.dense.settle_set(target)
                 if await self._switch(target):
                     break
             if await self._retired(bot):
