@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from contextlib import aclosing
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -283,3 +284,18 @@ async def test_no_tools_are_offered_where_there_are_none(wire: Wire, model: Answ
     await outcome_of(model)
 
     assert "tools" not in wire.requests[0].body
+
+
+async def test_in_the_end_the_tools_are_there_and_may_not_be_called(wire: Wire, model: AnswerModel) -> None:
+    wire.script(Calls("look", '{"at": "the fridge"}'), Ends())
+    asked = Prompt("", (), (), "What is there?", tools=(LOOK,))
+    first = await outcome_of(model, asked)
+    assert first.finished is not None
+    step = Step("", first.finished.calls, ("Two eggs.",), first.finished.raw)
+
+    await outcome_of(model, replace(asked, steps=(step,), may_call=False))
+
+    bodies = [request.body for request in wire.requests]
+    refusals = [body.get("tool_choice") == "none" or "NONE" in str(body.get("toolConfig", "")) for body in bodies]
+    assert refusals == [False, True]
+    assert wire.tools(1) == ["look"]

@@ -42,6 +42,28 @@ async def test_a_request_holds_rules_history_and_question(gemini: Gemini, fake: 
     assert request.body["generationConfig"] == {"temperature": 0.7}
 
 
+@pytest.mark.parametrize(
+    ("thinking", "told"),
+    [
+        ("low", {"thinkingLevel": "LOW", "includeThoughts": False}),
+        ("0", {"thinkingBudget": 0, "includeThoughts": False}),
+        ("1024", {"thinkingBudget": 1024, "includeThoughts": False}),
+        ("", None),
+    ],
+)
+async def test_how_much_it_thinks_and_writes_is_told_where_it_is_set(
+    opened: Callable[..., Gemini], fake: FakeGemini, thinking: str, told: dict[str, object] | None
+) -> None:
+    gemini = opened(thinking=thinking, answer_tokens=500)
+
+    outcome = await outcome_of(gemini.answer_model)
+    await gemini.close()
+
+    assert outcome.problem is None
+    config = fake.requests[0].body["generationConfig"]
+    assert (config.get("thinkingConfig"), config["maxOutputTokens"]) == (told, 500)
+
+
 async def test_turns_without_text_are_left_out(gemini: Gemini, fake: FakeGemini) -> None:
     prompt = with_history(Turn("user", "Soft-boiled?"), Turn("assistant", ""))
 
