@@ -96,16 +96,22 @@ class Socket(asyncio.Protocol):
 
     async def insist(self, query: str, variables: dict[str, Any]) -> Any:
         """Ask until the server is not too busy to answer."""
-        while (message := await self.ask(query, variables))["type"] == "error":
-            assert message["payload"][0]["extensions"]["code"] == "OVERLOADED", message
-        (value,) = message["payload"]["data"].values()
-        return value
+        while True:
+            message = await self.ask(query, variables)
+            failed = message["type"] == "error"
+            errors = message["payload"] if failed else message["payload"].get("errors")
+            if not errors:
+                (value,) = message["payload"]["data"].values()
+                return value
+            assert errors[0]["extensions"]["code"] == "OVERLOADED", message
+            await asyncio.sleep(0.2)
 
     async def ask(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
         """Return what comes back from a query or mutation."""
         answered = asyncio.get_running_loop().create_future()
-        self.hears["ask"] = lambda message, _: None if answered.done() else answered.set_result(message)
-        self.send({"type": "subscribe", "id": "ask", "payload": {"query": query, "variables": variables}})
+        id_ = f"ask {len(self.hears)}"
+        self.hears[id_] = lambda message, _: None if answered.done() else answered.set_result(message)
+        self.send({"type": "subscribe", "id": id_, "payload": {"query": query, "variables": variables}})
         message: dict[str, Any] = await answered
         return message
 
