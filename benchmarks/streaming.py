@@ -29,7 +29,7 @@ from tests.graphql_client import GraphQLClient, register, visiting
 from tests.journey.steps import SEND, new_conversation
 from tests.server_process import serving
 
-EVENTS = """subscription ($id: ID!) { answerEvents(messageId: $id) {
+EVENTS = """subscription ($id: ID!, $after: Int) { answerEvents(messageId: $id, after: $after) {
   __typename ... on TextDelta { sequence text } ... on AnswerFailed { sequence reason } } }"""
 CREATE_BOT = """mutation ($model: String!) { createBot(input: {name: "Streamer", model: $model}) {
   __typename ... on Bot { id } ... on Problem { message } } }"""

@@ -116,21 +116,30 @@ class Socket(asyncio.Protocol):
         return message
 
     async def watch(self, query: str, variables: dict[str, Any], stream: Stream) -> None:
-        """Read a subscription to its end."""
-        ended = asyncio.get_running_loop().create_future()
+        """Read a subscription to its end, and go on with it where the server was too busy to begin."""
+        last, ended = 0, False
+        while not ended:
+            done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-        def hear(message: dict[str, Any], now: float) -> None:
-            if message["type"] != "next":
-                assert message["type"] == "complete", message
-                ended.set_result(None)
-                return
-            event = message["payload"]["data"]["answerEvents"]
-            if "text" in event:
-                stream.take(event["text"], now)
+            def hear(message: dict[str, Any], now: float, done: "asyncio.Future[bool]" = done) -> None:
+                nonlocal last
+                errors = message["payload"] if message["type"] == "error" else message.get("payload", {}).get("errors")
+                if errors or message["type"] == "complete":
+                    if not done.done():
+                        done.set_result(not errors)
+                    return
+                event = message["payload"]["data"]["answerEvents"]
+                last = event.get("sequence", last)
+                if "text" in event:
+                    stream.take(event["text"], now)
 
-        self.hears["watch"] = hear
-        self.send({"type": "subscribe", "id": "watch", "payload": {"query": query, "variables": variables}})
-        await ended
+            id_ = f"watch {len(self.hears)}"
+            self.hears[id_] = hear
+            payload = {"query": query, "variables": {**variables, "after": last}}
+            self.send({"type": "subscribe", "id": id_, "payload": payload})
+            ended = await done
+            if not ended:
+                await asyncio.sleep(0.2)
 
 
 async def open_socket(url: str, payload: dict[str, str]) -> Socket:
