@@ -37,8 +37,12 @@ from kyrochat.db.models import (
     CrawlPage,
     Document,
     DocumentDeletion,
+    Evaluation,
+    EvaluationQuestion,
+    EvaluationResult,
     Invitation,
     Message,
+    QuestionSet,
     VectorSet,
     WebPage,
 )
@@ -76,6 +80,7 @@ class Tenant:
     message: Message
     crawl: Crawl
     vectors: VectorSet
+    questions: QuestionSet
 
     @property
     def workspace_id(self) -> UUID:
@@ -108,6 +113,8 @@ async def make_tenant(database: Database, email: str) -> Tenant:
             [crawl, WebPage(document_id=document.id, workspace_id=workspace_id, bot_id=bot.id, address=crawl.url)]
         )
         session.add(DocumentDeletion(document_id=new_id(), workspace_id=workspace_id))
+        questions = QuestionSet(workspace_id=workspace_id, bot_id=bot.id, name="Rivers")
+        session.add(questions)
         vectors = VectorSet(workspace_id=workspace_id, bot_id=bot.id, scheme="compass", dimensions=2)
         session.add(vectors)
         await session.flush()
@@ -116,6 +123,11 @@ async def make_tenant(database: Database, email: str) -> Tenant:
         session.add(ChunkVector(chunk_id=chunk_id, set_id=vectors.id or 0, embedding=[1.0, 0.0], **of_chunk))
         [lex] = (await session.exec(select(ChunkLex))).all()
         session.add(ChunkSalts(workspace_id=workspace_id, chunk_id=lex.chunk_id, encoding=lex.encoding, salts=[7]))
+        of_set: dict[str, Any] = {"workspace_id": workspace_id, "question_set_id": questions.id}
+        question, evaluation = EvaluationQuestion(**of_set, text="How long?"), Evaluation(**of_set, bot_id=bot.id)
+        session.add_all([question, evaluation])
+        await session.flush()
+        session.add(EvaluationResult(workspace_id=workspace_id, evaluation_id=evaluation.id, question_id=question.id))
         session.add(ApiKeyUsage(api_key_id=of_key.id, workspace_id=workspace_id, day=date(2026, 1, 1), tokens=7))
         session.add_all([message, CrawlPage(crawl_id=crawl.id, workspace_id=workspace_id, address=crawl.url, depth=0)])
         await session.flush()
@@ -135,7 +147,7 @@ async def make_tenant(database: Database, email: str) -> Tenant:
         session.add(
             Citation(**of_message, number=1, document_id=document.id, document_version=1, start=0, end=3, quote="The")
         )
-    return Tenant(viewer, bot, document, conversation, message, crawl, vectors)
+    return Tenant(viewer, bot, document, conversation, message, crawl, vectors, questions)
 
 
 @pytest.fixture
@@ -292,6 +304,9 @@ async def test_a_row_cannot_be_hung_on_another_tenants(database: Database, ada: 
         CrawlPage(**own, crawl_id=ada.crawl.id, address="https://b.example/", depth=0, document_id=bob.document.id),
         VectorSet(**own, bot_id=bob.bot.id, scheme="other", state=VectorSetState.RETIRED),
         ChunkVector(**own, chunk_id=new_id(), set_id=bob.vectors.id or 0, document_id=ada.document.id, version=1),
+        QuestionSet(**own, bot_id=bob.bot.id, name="His"),
+        EvaluationQuestion(**own, question_set_id=bob.questions.id, text="His?"),
+        Evaluation(**own, bot_id=ada.bot.id, question_set_id=bob.questions.id),
         Conversation(**own, bot_id=bob.bot.id, user_id=ada.viewer.user_id),
         Message(**own, conversation_id=bob.conversation.id, position=2),
         Message(**own, conversation_id=ada.conversation.id, parent_id=bob.message.id, position=2),
