@@ -1,4 +1,4 @@
-"""The picture of the benchmark of search: how its time grows with the bot."""
+"""The picture of the benchmark of search: how the processors' time grows with the bot."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ def draw(points: Sequence[tuple[str, int, float, float]], path: Path) -> None:
         style = "--" if "memory" in way else "-"
         axes.plot(chunks, halves, style, marker="o", markersize=4, color=colour, label=way)
         axes.fill_between(chunks, halves, mosts, color=colour, alpha=0.12, linewidth=0)
-    axes.set(xscale="log", yscale="log", xlabel="chunks of the bot", ylabel="ms, p50 to p95")
+    axes.set(xscale="log", yscale="log", xlabel="chunks of the bot", ylabel="ms that processors were busy, p50 to p95")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.grid(alpha=0.2)

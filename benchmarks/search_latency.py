@@ -208,7 +208,7 @@ async def main(
     if plot is not None:
         from benchmarks.search_chart import draw
 
-        draw([(each.way, each.chunks, each.at(0.5), each.at(0.95)) for each in found], plot)
+        draw([(each.way, each.chunks, _at(each.busy, 0.5), _at(each.busy, 0.95)) for each in found], plot)
     missed = _missed(found)
     for line in missed:
         _say(f"  MISSED: {line} (load {os.getloadavg()[0]:.1f})")
@@ -225,7 +225,7 @@ def _missed(found: Sequence[Figures]) -> list[str]:
         if (
             each.way == "words, scan"
             and each.chunks >= 100_000
-            and each.at(0.5) * 1e3 / each.chunks > SCAN_US_PER_CHUNK
+            and _at(each.busy, 0.5) * 1e3 / each.chunks > SCAN_US_PER_CHUNK
         ):
             lines.append(f"{each.way}, {each.chunks:,} chunks: more than {SCAN_US_PER_CHUNK} us a chunk")
         if "HNSW" in each.way and each.recall is not None and each.recall < HNSW_RECALL:
