@@ -149,7 +149,13 @@ def build(
     """
     root, _, name = coordinate.partition(".")
     found = fields_of(root)[name]
-    builder = _Builder(nested, opens, dict(recipe.arguments), {key: found.args[key].type for key in recipe.arguments})
+    # What a mutation shows is shown by queries, too: a foreign id in it would let it do its work on one's own things.
+    builder = _Builder(
+        {} if root == "Mutation" else nested,
+        opens,
+        dict(recipe.arguments),
+        {key: found.args[key].type for key in recipe.arguments},
+    )
     given = [f"{key}: ${key}" for key in recipe.arguments]
     # A page of everything that there is of each thing costs more than a client may ask for.
     if "first" in found.args and "first" not in recipe.arguments:
