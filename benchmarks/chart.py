@@ -25,7 +25,9 @@ def draw(rows: Sequence["Row"], path: Path) -> None:
             (BAR_HEIGHT / 2, row.bm25s.ndcg_10, THEIRS),
         ):
             axes.barh(place + offset, value, BAR_HEIGHT, color=colour)
-            axes.text(value + 0.006, place + offset, f"{value:.3f}", va="center", fontsize=8)
+            # Behind the line that may stand there.
+            stretch = (row.gate.stretch or 0.0) if row.gate is not None and offset < 0 else 0.0
+            axes.text(max(value, stretch) + 0.006, place + offset, f"{value:.3f}", va="center", fontsize=8)
         if row.gate is not None:
             axes.vlines(row.gate.floor, place - BAR_HEIGHT, place, color=FLOOR, linewidth=1.5)
             if row.gate.stretch is not None:
