@@ -23,6 +23,12 @@ CREATE_KEY = """mutation {
 }"""
 INVITE = """mutation ($id: ID!) { createInvitation(input: {workspaceId: $id}) {
   ... on InvitationCreated { invitation { id } } } }"""
+SHARE = """mutation ($id: ID!) { shareConversation(input: {conversationId: $id}) {
+  ... on ShareCreated { share { id } } } }"""
+QUESTIONS = """mutation ($bot: ID!) {
+  createQuestionSet(input: {botId: $bot, name: "Clock", questions: [{text: "When is the clock wound?"}]}) {
+    ... on QuestionSet { id } } }"""
+EVALUATE = "mutation ($id: ID!) { startEvaluation(input: {questionSetId: $id}) { ... on Evaluation { id } } }"
 NOTE = "The tower clock is wound on Mondays. The keys hang behind the counter."
 
 
@@ -90,6 +96,9 @@ async def settled(visitor: GraphQLClient) -> Owner:
     # A crawl that is over at once: this machine is no site.
     crawl = await user.run(CRAWL, bot=bot_id, url="http://127.0.0.1:9/")
     await until_crawled(user, crawl["id"])
+    shared = await user.run(SHARE, id=conversation_id)
+    question_set = await user.run(QUESTIONS, bot=bot_id)
+    evaluation = await user.run(EVALUATE, id=question_set["id"])
     workspaces = await user.run("{ workspaces { nodes { id } } }")
     me = await user.run("{ me { id } }")
     key = await user.run(CREATE_KEY)
@@ -108,6 +117,9 @@ async def settled(visitor: GraphQLClient) -> Owner:
         "Document": document["id"],
         "Crawl": crawl["id"],
         "Conversation": conversation_id,
+        "Share": shared["share"]["id"],
+        "QuestionSet": question_set["id"],
+        "Evaluation": evaluation["id"],
         "Message": exchange["answer"]["id"],
     }
     return Owner(user, ids)

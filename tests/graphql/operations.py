@@ -52,6 +52,19 @@ KINDS = {
     "crawlProgress.id": "Crawl",
     "conversation.id": "Conversation",
     "deleteConversation.id": "Conversation",
+    "renameConversation.input.id": "Conversation",
+    "exportConversation.id": "Conversation",
+    "revokeShare.id": "Share",
+    "updateDocument.input.id": "Document",
+    "documentIds": "Document",
+    "evaluation.id": "Evaluation",
+    "deleteEvaluation.id": "Evaluation",
+    "evaluationProgress.id": "Evaluation",
+    "compareEvaluations.before": "Evaluation",
+    "compareEvaluations.after": "Evaluation",
+    "questionSet.id": "QuestionSet",
+    "deleteQuestionSet.id": "QuestionSet",
+    "questionSetId": "QuestionSet",
     "revokeApiKey.id": "ApiKey",
     "node.id": "Bot",
     "nodes.ids.0": "Bot",
@@ -112,7 +125,9 @@ class Operation:
     def kind_of(self, path: Path) -> str:
         """Return the type whose id is at `path`."""
         full = ".".join(map(str, (self.name, *path)))
-        return KINDS[full] if full in KINDS else KINDS[str(path[-1])]
+        # A list of ids is called what one of them would be.
+        last = next(step for step in reversed(path) if isinstance(step, str))
+        return KINDS[full] if full in KINDS else KINDS[last]
 
     def id_paths(self) -> list[Path]:
         return [path for path, kind in self.leaves() if kind == "ID"]

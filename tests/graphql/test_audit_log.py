@@ -101,6 +101,14 @@ LEAVE_NOTHING = {
     "renameConversation",
     "rateAnswer",
     "withdrawRating",
+    "updateDocument",
+    # Questions and figures, of which no answer is made.
+    "createQuestionSet",
+    "createQuestionSetFromRatings",
+    "addQuestions",
+    "deleteQuestionSet",
+    "startEvaluation",
+    "deleteEvaluation",
 }
 
 
