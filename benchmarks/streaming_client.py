@@ -18,6 +18,7 @@ class Stream:
     asked_at: float = 0.0
     first_at: float = 0.0
     last_at: float = 0.0
+    failure: str = ""
     delays_s: list[float] = field(default_factory=list)
 
     def take(self, text: str, now: float) -> None:
@@ -130,6 +131,7 @@ class Socket(asyncio.Protocol):
                     return
                 event = message["payload"]["data"]["answerEvents"]
                 last = event.get("sequence", last)
+                stream.failure = event.get("reason", "")
                 if "text" in event:
                     stream.take(event["text"], now)
 
