@@ -125,7 +125,8 @@ async def passages(session: AsyncSession, scores: Mapping[UUID, float], *, bot_i
         .join(Bot, col(Bot.id) == Document.bot_id)
         .where(
             col(Chunk.id).in_(list(scores)),
-            Chunk.bot_id == bot_id,
+            # IS TRUE: just after an upload the planner would rather read all of the bot's chunks than look up these.
+            (col(Chunk.bot_id) == bot_id).is_(True),
             col(Document.deleted_at).is_(None),
             col(Bot.deleted_at).is_(None),
         )
