@@ -86,6 +86,9 @@ class Operation:
         found = {}
         for name, template in self.template.items():
             found.update(_ids_in((name,), self.types[name], template))
+        if self.is_mutation:
+            # A question may name any documents in its filter: it lets foreign ones through as little as unknown ones.
+            return {place: the for place, the in found.items() if "filter" not in place}
         return found
 
 
