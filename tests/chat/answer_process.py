@@ -14,7 +14,7 @@ from uuid import UUID
 
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.states import WorkspaceRole
-from kyrochat.retrieval.types import ModelEvent, Prompt, TextPiece
+from kyrochat.retrieval.types import Finished, ModelEvent, Prompt, TextPiece, Usage
 from tests.chat.scene import QUESTION, process
 from tests.jobs.scene import until
 
@@ -41,6 +41,7 @@ class Dictated:
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
         while line := await lines.readline():
             yield TextPiece(line.decode().rstrip("\n"))
+        yield Finished(Usage(0, 0))
 
 
 async def main(options: Options) -> None:
