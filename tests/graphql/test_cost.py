@@ -248,7 +248,7 @@ class _Naive:
         inner, depth = self.expand(node.selection_set, output.name, 0)
         times = 1
         if is_list_type(get_nullable_type(definition.type)):
-            times = page or {"search": 8, "nodes": 1, "candidates": 20}.get(node.name.value, 5)
+            times = page or {"search": 8, "nodes": 1, "candidates": 20, "changes": 20}.get(node.name.value, 5)
         return times * (1 + inner), depth + 1
 
     def page(self, node: FieldNode) -> int:
