@@ -33,7 +33,8 @@ def masked(answer: Answer, ids: Mapping[Place, str]) -> str:
     text = json.dumps([answer.status, answer.results], sort_keys=True)
     text = re.sub(r'"milliseconds": [0-9.e-]+', '"milliseconds": 0', text)
     for place, id_ in ids.items():
-        text = text.replace(id_, f"<{place}>")
+        # Not where it only begins a whole one, as an id that was cut does.
+        text = re.sub(rf"{re.escape(id_)}(?![A-Za-z0-9_-])", f"<{place}>", text)
     return text
 
 
