@@ -84,7 +84,13 @@ class Subscription(product.Subscription):
 
 def with_things(app: KyroApp) -> None:
     """Let the product answer for the list and the events too, behind all that it does for its own."""
-    app.view._schema = KyroSchema(Query, product.Mutation, Subscription, extensions=[CostGuard, KeyGuard, TimeLimit])
+    app.view._schema = KyroSchema(
+        Query,
+        product.Mutation,
+        Subscription,
+        extensions=[CostGuard, KeyGuard, TimeLimit],
+        config=product.schema_config(),
+    )
 
 
 def bare_app(answers: dict[str, Any]) -> Starlette:

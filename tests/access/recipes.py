@@ -83,7 +83,7 @@ RECIPES: Mapping[str, list[Recipe]] = {
     "Query.questionSets": [Recipe({"botId": The("Bot"), "first": 1})],
     "Query.evaluation": [Recipe({"id": The("Evaluation")})],
     "Query.evaluations": [Recipe({"botId": The("Bot"), "first": 1})],
-    "Query.compareEvaluations": [Recipe({"before": The("Evaluation"), "after": The("OtherEvaluation")})],
+    "Query.compareEvaluations": [Recipe({"earlierId": The("Evaluation"), "laterId": The("OtherEvaluation")})],
     "Mutation.register": [Recipe({"input": {"email": "new@example.org", "password": PASSWORD}})],
     "Mutation.login": [Recipe({"input": {"email": The("email"), "password": PASSWORD}})],
     "Mutation.refreshSession": [Recipe({"input": {"refreshToken": The("refreshToken")}})],

@@ -29,7 +29,7 @@ READ = """query ($id: ID!) { evaluation(id: $id) { name status settings { topK l
   figures { ndcg10 hit1 abstained unanswerable latencyP95Ms } questionSet { name }
   results(first: 10) { totalCount nodes { question { text } missed figures { ndcg10 }
     ranking { rank met document { title } } } } } }"""
-COMPARE = """query ($before: ID!, $after: ID!) { compareEvaluations(before: $before, after: $after) {
+COMPARE = """query ($before: ID!, $after: ID!) { compareEvaluations(earlierId: $before, laterId: $after) {
   questionCount unmatchedCount changedCount figures { name before after difference pValue isSignificant isWorse }
   changes(first: 5) { difference question { text } before { missed } after { missed } } } }"""
 DELETE = "mutation ($id: ID!) { deleteQuestionSet(id: $id) { __typename } }"

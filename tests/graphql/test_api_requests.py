@@ -53,10 +53,18 @@ async def test_other_content_types_are_refused(visitor: GraphQLClient, media_typ
     assert (response.status_code, codes(response.json())) == (415, ["BAD_USER_INPUT"])
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+async def test_queries_are_answered_over_get_and_mutations_are_not(visitor: GraphQLClient) -> None:
+    answered = await visitor.http.get(visitor.url, params={"query": "{ serverInfo { offlineMode } }"})
+    refused = await visitor.http.get(visitor.url, params={"query": "mutation { logout }"})
+
+    assert answered.json()["data"] == {"serverInfo": {"offlineMode": True}}
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 async def test_other_methods_are_refused(visitor: GraphQLClient, method: str) -> None:
     response = await visitor.http.request(method, visitor.url, params={"query": "{ serverInfo { version } }"})
-    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
 
 
 async def test_a_subscription_without_a_stream_says_what_to_do(owner: Owner) -> None:

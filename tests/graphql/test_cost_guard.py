@@ -11,7 +11,7 @@ from strawberry.types import ExecutionResult
 from kyrochat.graphql.cost import measure
 from kyrochat.graphql.limits import QUERY_TOO_EXPENSIVE, CostGuard, QueryLimits
 from kyrochat.graphql.overlaps import MAX_VISITS, TOO_MANY, count_comparisons
-from kyrochat.graphql.schema import Mutation, Query, Subscription
+from kyrochat.graphql.schema import Mutation, Query, Subscription, schema_config
 from kyrochat.graphql.transport.document_cache import MAX_TOKENS, VALIDATION_FAILED
 from kyrochat.graphql.transport.schema_setup import KyroSchema
 from tests.graphql.front_door_toy import codes, serving
@@ -31,6 +31,7 @@ def guarded(*extensions: type[SchemaExtension]) -> KyroSchema:
         Mutation,
         Subscription,
         extensions=[CostGuard, *extensions],
+        config=schema_config(),
     )
 
 
@@ -215,7 +216,7 @@ async def test_results_say_what_they_cost() -> None:
 
 
 async def test_limits_are_the_schemas_to_choose() -> None:
-    schema = KyroSchema(Query, extensions=[lambda: CostGuard(QueryLimits(depth=1))])
+    schema = KyroSchema(Query, extensions=[lambda: CostGuard(QueryLimits(depth=1))], config=schema_config())
     assert [extensions["limit"] for extensions in _extensions(await schema.execute("{ me { id } }"))] == ["depth"]
 
 

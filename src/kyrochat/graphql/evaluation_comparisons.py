@@ -100,12 +100,12 @@ class EvaluationComparisonQuery:
     async def compare_evaluations(
         self,
         info: Info,
-        before: EvaluationId,
-        after: Annotated[strawberry.ID, strawberry.argument(description="The id of another evaluation.")],
+        earlier_id: EvaluationId,
+        later_id: Annotated[strawberry.ID, strawberry.argument(description="The id of another evaluation.")],
     ) -> EvaluationComparison | None:
         """Compare."""
         found = await info.context.services.evaluations.compare(
-            info.context.viewer, row_id("Evaluation", before), row_id("Evaluation", after)
+            info.context.viewer, row_id("Evaluation", earlier_id), row_id("Evaluation", later_id)
         )
         if found is None:
             return None

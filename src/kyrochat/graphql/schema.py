@@ -5,6 +5,7 @@ from typing import Annotated, cast
 
 import strawberry
 from strawberry.printer import print_schema
+from strawberry.schema.config import StrawberryConfig
 
 from kyrochat.errors import InvalidInput
 from kyrochat.graphql.accounts import AccountQuery, User
@@ -198,6 +199,11 @@ class Subscription(
     """All subscriptions."""
 
 
+def schema_config() -> StrawberryConfig:
+    """Return the configuration with the product's own scalars."""
+    return make_schema_config({Metadata: METADATA_SCALAR, MetadataValue: METADATA_VALUE_SCALAR})
+
+
 def build_schema(*, introspection: bool = True) -> KyroSchema:
     """Return the schema that `schema.graphql` shows; without `introspection` it tells clients nothing about itself."""
     return KyroSchema(
@@ -221,7 +227,7 @@ def build_schema(*, introspection: bool = True) -> KyroSchema:
             Invitation,
         ],
         exception_handlers=EXCEPTION_HANDLERS,
-        config=make_schema_config({Metadata: METADATA_SCALAR, MetadataValue: METADATA_VALUE_SCALAR}),
+        config=schema_config(),
         extensions=[CostGuard, KeyGuard, TimeLimit],
         introspection=introspection,
     )
