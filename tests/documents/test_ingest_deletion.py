@@ -29,23 +29,23 @@ class DeleteAfterStep(Changes):
     """Doorbells that let somebody delete the document right after the n-th step: he waits for its lock already."""
 
     step: int = 0
-    library: Library | None = None
+    scene: Library | None = None
     viewer: Viewer | None = None
     document: Document | None = None
     rung: int = 0
     deleting: list[asyncio.Task[object]] = field(default_factory=list)
 
     async def announce(self, session: AsyncSession, topics: Iterable[str]) -> None:
-        assert self.library is not None
+        assert self.scene is not None
         assert self.viewer is not None
         assert self.document is not None
         await Changes.announce(self, session, topics)
         self.rung += 1
         if self.rung != self.step:
             return
-        delete = self.library.documents.delete(self.viewer, self.document.id)
+        delete = self.scene.documents.delete(self.viewer, self.document.id)
         self.deleting.append(asyncio.create_task(delete))
-        while not await self.library.run("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+        while not await self.scene.run("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
             await asyncio.sleep(0.001)
 
 
@@ -54,7 +54,7 @@ async def test_a_document_that_is_deleted_in_any_step_of_its_ingestion_stays_del
 ) -> None:
     for step in range(STEPS + 1):
         document = await library.documents.add_text(ada, bot.id, "Essay", TWO_BATCHES)
-        changes = DeleteAfterStep(step=step, library=library, viewer=ada, document=document)
+        changes = DeleteAfterStep(step=step, scene=library, viewer=ada, document=document)
         [job] = await library.claim(INGEST)
         if step == 0:
             await library.documents.delete(ada, document.id)

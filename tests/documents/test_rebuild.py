@@ -48,7 +48,7 @@ class Gated(Words):
 class Move:
     """A bot with vectors of the old model, and a rebuild to another one."""
 
-    library: Library
+    scene: Library
     owner_url: str
     bot: Bot
     old: Words
@@ -56,7 +56,7 @@ class Move:
 
     @property
     def rebuild(self) -> Rebuild:
-        database = self.library.database
+        database = self.scene.database
         dense = dense_on(database, inside(self.new, self.old))
         return Rebuild(database, dense, VectorIndexing(self.owner_url, database), VectorStore.PGVECTOR, sleep=no_pause)
 
@@ -65,14 +65,14 @@ class Move:
 
     async def sets(self) -> list[tuple[str, VectorSetState, int]]:
         """The scheme, the state and the covered passages of each set."""
-        async with self.library.database.begin([self.bot.workspace_id]) as session:
+        async with self.scene.database.begin([self.bot.workspace_id]) as session:
             return [
                 (each.scheme, each.state, (await coverage(session, each))[1])
                 for each in await sets_of_bot(session, self.bot.id)
             ]
 
     async def hits(self, question: str) -> int:
-        dense = dense_on(self.library.database, inside(self.new, self.old))
+        dense = dense_on(self.scene.database, inside(self.new, self.old))
         return len(await dense.search(self.bot.workspace_id, self.bot.id, question))
 
 
@@ -106,7 +106,7 @@ async def test_the_old_vectors_answer_until_the_new_ones_are_complete_and_are_sw
     assert await move.hits("Rhine 7") == 100
     assert (len(move.old.asked), len(move.new.asked)) == (1, 1)
     assert len(move.new.embedded) == total
-    assert len(await move.library.run("SELECT 1 FROM chunk_vec", move.bot.workspace_id)) == total
+    assert len(await move.scene.run("SELECT 1 FROM chunk_vec", move.bot.workspace_id)) == total
 
 
 async def test_a_rebuild_that_fails_goes_on_where_it_was(move: Move) -> None:
@@ -135,7 +135,7 @@ async def test_a_rebuild_that_fails_goes_on_where_it_was(move: Move) -> None:
 
 
 async def test_what_is_added_replaced_and_deleted_meanwhile_ends_right(move: Move, ada: Viewer) -> None:
-    library = move.library
+    library = move.scene
     gate(move).free = 100
     goner = await library.documents.add_text(ada, move.bot.id, "Goner", "The Weser is 452 km long.")
     await replace(library, setup=inside(move.old)).work()
@@ -168,7 +168,7 @@ async def test_what_is_added_replaced_and_deleted_meanwhile_ends_right(move: Mov
 async def test_an_ingestion_that_is_half_done_when_a_rebuild_begins_and_ends_is_complete_when_it_goes_live(
     move: Move, ada: Viewer
 ) -> None:
-    library = move.library
+    library = move.scene
     slow = Gated(free=0)
     document = await library.documents.add_text(ada, move.bot.id, "Slow", essay("Elbe", 300))
     ingesting = asyncio.create_task(replace(library, setup=inside(slow, move.new)).work())
@@ -189,7 +189,7 @@ async def test_an_ingestion_that_is_half_done_when_a_rebuild_begins_and_ends_is_
 
 
 async def test_a_rebuild_to_where_the_bot_is_gives_up_one_to_elsewhere_and_fills_gaps(move: Move, ada: Viewer) -> None:
-    library = move.library
+    library = move.scene
     [(_, _, total)] = await move.sets()
     moving = asyncio.create_task(move.run())
     await gate(move).reached.wait()
@@ -224,8 +224,8 @@ async def test_two_rebuilds_of_a_bot_at_once_are_one(move: Move) -> None:
 async def test_a_bot_that_is_deleted_meanwhile_is_left_alone(move: Move, ada: Viewer) -> None:
     moving = asyncio.create_task(move.run())
     await gate(move).reached.wait()
-    await move.library.bots.delete(ada, move.bot.id)
-    await move.library.work()
+    await move.scene.bots.delete(ada, move.bot.id)
+    await move.scene.work()
     gate(move).gate.set()
 
     with pytest.raises(Conflict, match="was deleted"):
@@ -234,7 +234,7 @@ async def test_a_bot_that_is_deleted_meanwhile_is_left_alone(move: Move, ada: Vi
         await move.run()
 
     assert await move.sets() == []
-    assert await move.library.traces(ada) == {}
+    assert await move.scene.traces(ada) == {}
 
 
 async def test_moving_to_another_store_copies_vectors_of_the_same_model_rather_than_paying_again(
@@ -303,7 +303,7 @@ class Shelf:
 
 
 async def test_a_status_says_what_is_searched_and_what_to_do(move: Move) -> None:
-    database = move.library.database
+    database = move.scene.database
     dense = dense_on(database, inside(move.new))
     before = await status_of(database, move.bot, dense)
     gate(move).free = 10_000

@@ -39,7 +39,7 @@ DOCUMENTS = 12
 class Shelf:
     """What a client has done so far, and so what must be there in the end."""
 
-    library: Library
+    scene: Library
     ada: Viewer
     bot: Bot
     luck: random.Random
@@ -54,7 +54,7 @@ class Shelf:
 
     async def act(self) -> None:
         """Add, replace, delete or retry something."""
-        documents = self.library.documents
+        documents = self.scene.documents
         match self.luck.randrange(6):
             case 0 if len(self.texts) > 4:
                 document_id = self.luck.choice(sorted(self.texts))

@@ -50,12 +50,12 @@ class Crash:
         self.urls, self.fake, self.store, self.log = urls, fake, store, log
         self.words = Words()
         self.indexes = PineconeIndexes(fake.api_key, fake.url, NAME) if store is VectorStore.PINECONE else None
-        self.library = replace(library, setup=DenseSetup(Embedders(self.words), store, self.indexes))
+        self.scene = replace(library, setup=DenseSetup(Embedders(self.words), store, self.indexes))
 
     async def happen(self, **where: int) -> None:
         """Start a worker, and kill it where it stops."""
         pinecone = (self.fake.api_key, self.fake.url, NAME) if self.indexes else None
-        options: dict[str, Any] = {"url": self.urls.worker, "files": str(self.library.directory), "pinecone": pinecone}
+        options: dict[str, Any] = {"url": self.urls.worker, "files": str(self.scene.directory), "pinecone": pinecone}
         options |= {"log": str(self.log), **where}
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.documents.vector_process", json.dumps(options), cwd=ROOT
@@ -65,7 +65,7 @@ class Crash:
         finally:
             process.kill()
             await process.wait()
-        await self.library.lapse()
+        await self.scene.lapse()
 
     @property
     def embedded(self) -> int:
@@ -74,9 +74,9 @@ class Crash:
 
     async def vectors(self, viewer: Viewer, bot: Bot, document_id: Any) -> tuple[set[str], set[str]]:
         """The chunks of the document, and those with a vector in the store."""
-        chunks = {str(chunk.id) for chunk in await self.library.chunks(viewer, document_id)}
+        chunks = {str(chunk.id) for chunk in await self.scene.chunks(viewer, document_id)}
         if self.indexes is None:
-            rows = await self.library.run(
+            rows = await self.scene.run(
                 f"SELECT chunk_id FROM chunk_vec WHERE document_id = '{document_id}' AND embedding IS NOT NULL",
                 bot.workspace_id,
             )
@@ -84,12 +84,12 @@ class Crash:
         held = self.fake.stored(index_name(NAME, self.words.dimensions), namespace_of(bot.workspace_id))
         mine = {key for key, stored in held.items() if stored["document"] == str(document_id)}
         scheme = self.words.scheme
-        return {vector_id(chunk.id, scheme) for chunk in await self.library.chunks(viewer, document_id)}, mine
+        return {vector_id(chunk.id, scheme) for chunk in await self.scene.chunks(viewer, document_id)}, mine
 
     async def differences(self) -> list[Any]:
-        database = self.library.database
-        check = VectorCheck(database, self.library.setup.stores(database), self.library.setup.retrieval(database))
-        return [each async for each in Reconciler(database, self.library.store, check).find()]
+        database = self.scene.database
+        check = VectorCheck(database, self.scene.setup.stores(database), self.scene.setup.retrieval(database))
+        return [each async for each in Reconciler(database, self.scene.store, check).find()]
 
     async def close(self) -> None:
         if self.indexes is not None:
@@ -108,15 +108,15 @@ async def crash(
 async def test_killed_after_the_commit_and_before_the_vectors_it_goes_on_with_what_is_missing(
     crash: Crash, ada: Viewer, bot: Bot
 ) -> None:
-    document = await crash.library.documents.add_text(ada, bot.id, "Essay", LONG)
+    document = await crash.scene.documents.add_text(ada, bot.id, "Essay", LONG)
 
     await crash.happen(before=3)
     chunks, held = await crash.vectors(ada, bot, document.id)
-    found_meanwhile = await crash.library.search(bot, "Rhine", 5)
-    await crash.library.work()
+    found_meanwhile = await crash.scene.search(bot, "Rhine", 5)
+    await crash.scene.work()
 
     assert (len(chunks), len(held), found_meanwhile) == (300, 200, [])
-    row = await crash.library.row(ada, document.id)
+    row = await crash.scene.row(ada, document.id)
     chunks, held = await crash.vectors(ada, bot, document.id)
     assert row is not None
     assert (row.status, row.chunk_count) == (DocumentStatus.READY, len(chunks))
@@ -126,18 +126,18 @@ async def test_killed_after_the_commit_and_before_the_vectors_it_goes_on_with_wh
     assert crash.embedded == 200
     assert len(crash.words.embedded) == len(chunks) - 200
     assert await crash.differences() == []
-    assert len(await crash.library.search(bot, "Rhine 7", 5)) > 0
+    assert len(await crash.scene.search(bot, "Rhine 7", 5)) > 0
 
 
 async def test_killed_after_the_vectors_and_before_the_commit_it_stores_one_batch_once_more(
     library: Library, urls: DatabaseUrls, fake: FakePinecone, ada: Viewer, bot: Bot, tmp_path: Path
 ) -> None:
     crash = Crash(library, urls, fake, VectorStore.PINECONE, tmp_path / "log")
-    document = await crash.library.documents.add_text(ada, bot.id, "Essay", LONG)
+    document = await crash.scene.documents.add_text(ada, bot.id, "Essay", LONG)
 
     await crash.happen(after=2)
     chunks, held = await crash.vectors(ada, bot, document.id)
-    await crash.library.work()
+    await crash.scene.work()
 
     assert len(held) == 200
     assert held < chunks
@@ -154,21 +154,21 @@ async def test_a_document_that_is_deleted_after_the_crash_leaves_nothing_and_is_
 ) -> None:
     if "after" in where and crash.indexes is None:
         where = {"before": 3}  # there is nothing in between: the row is the vector
-    kept = await crash.library.documents.add_text(ada, bot.id, "Clock", "The clock is wound on Mondays.")
-    await crash.library.work()
-    document = await crash.library.documents.add_text(ada, bot.id, "Essay", LONG)
+    kept = await crash.scene.documents.add_text(ada, bot.id, "Clock", "The clock is wound on Mondays.")
+    await crash.scene.work()
+    document = await crash.scene.documents.add_text(ada, bot.id, "Essay", LONG)
 
     await crash.happen(**where)
     _, held = await crash.vectors(ada, bot, document.id)
-    await crash.library.documents.delete(ada, document.id)
-    found = [hit.document_id for hit in await crash.library.search(bot, "Rhine 7 clock", 20)]
-    await crash.library.work()
+    await crash.scene.documents.delete(ada, document.id)
+    found = [hit.document_id for hit in await crash.scene.search(bot, "Rhine 7 clock", 20)]
+    await crash.scene.work()
 
     assert held != set()
     assert set(found) == {kept.id}
-    assert await crash.library.traces(ada, document.id) == {}
+    assert await crash.scene.traces(ada, document.id) == {}
     assert (await crash.vectors(ada, bot, document.id))[1] == set()
-    receipt = await crash.library.documents.deletion(ada, document.id)
+    receipt = await crash.scene.documents.deletion(ada, document.id)
     assert receipt is not None
     assert receipt.verified_at is not None
     assert await crash.differences() == []
@@ -177,7 +177,7 @@ async def test_a_document_that_is_deleted_after_the_crash_leaves_nothing_and_is_
 async def test_hits_whose_document_is_gone_are_dropped_whatever_the_index_says(
     crash: Crash, ada: Viewer, bot: Bot
 ) -> None:
-    library = crash.library
+    library = crash.scene
     goner = await library.documents.add_text(ada, bot.id, "Goner", "The Rhine is 1,233 km long.")
     kept = await library.documents.add_text(ada, bot.id, "Kept", "The Rhine is a river.")
     await library.work()
@@ -193,7 +193,7 @@ async def test_hits_whose_document_is_gone_are_dropped_whatever_the_index_says(
 
 
 async def test_vectors_that_were_lost_are_found_missing_and_made_again(crash: Crash, ada: Viewer, bot: Bot) -> None:
-    library = crash.library
+    library = crash.scene
     document = await library.documents.add_text(ada, bot.id, "Essay", essay("Rhine", 60))
     await library.work()
     embedded = len(crash.words.embedded)

@@ -64,7 +64,7 @@ class Shelf:
 class Estate:
     """A workspace with a row in every table that can have one, and one of the same owner that shall stay."""
 
-    library: Library
+    scene: Library
     owner: Viewer
     doomed: UUID
     bot: Bot
@@ -72,20 +72,20 @@ class Estate:
 
     @property
     def purge(self) -> WorkspacePurge:
-        database = self.library.worker_database
-        stores = self.library.setup.stores(database)
-        return WorkspacePurge(database, self.library.changes, self.library.store, stores)
+        database = self.scene.worker_database
+        stores = self.scene.setup.stores(database)
+        return WorkspacePurge(database, self.scene.changes, self.scene.store, stores)
 
     def ingestion(self, extractor: Any = None) -> Ingestion:
-        return self.library.ingestion(extractor)
+        return self.scene.ingestion(extractor)
 
     async def ingest(self, *, extractor: Any = None) -> None:
-        for job in await self.library.claim(INGEST):
+        for job in await self.scene.claim(INGEST):
             await self.ingestion(extractor)(job)
 
     async def delete(self) -> ClaimedJob:
-        await WorkspaceService(self.library.database, self.library.changes).delete(self.owner, self.doomed)
-        [job] = await self.library.claim(PURGE_WORKSPACE)
+        await WorkspaceService(self.scene.database, self.scene.changes).delete(self.owner, self.doomed)
+        [job] = await self.scene.claim(PURGE_WORKSPACE)
         return job
 
 
@@ -132,7 +132,7 @@ async def fill(session: AsyncSession, estate: Estate) -> None:
 
 
 async def test_nothing_is_left_of_it_and_all_of_the_other_one(estate: Estate, urls: DatabaseUrls) -> None:
-    library, home = estate.library, estate.owner.default_workspace_id
+    library, home = estate.scene, estate.owner.default_workspace_id
     kept_rows = await remains(urls.owner, home)
     kept_files = [key for key in library.files() if key.startswith(str(home))]
     before = await remains(urls.owner, estate.doomed)
@@ -154,7 +154,7 @@ async def test_nothing_is_left_of_it_and_all_of_the_other_one(estate: Estate, ur
 
 
 async def test_a_purge_that_is_cut_off_at_any_step_is_taken_up_again(estate: Estate, urls: DatabaseUrls) -> None:
-    library, steps = estate.library, 0
+    library, steps = estate.scene, 0
     job = await estate.delete()
 
     while True:
@@ -173,7 +173,7 @@ async def test_a_purge_that_is_cut_off_at_any_step_is_taken_up_again(estate: Est
 
 
 async def test_it_waits_for_an_ingestion_that_is_under_way(estate: Estate, urls: DatabaseUrls) -> None:
-    library = estate.library
+    library = estate.scene
     extractor = GatedExtractor()
     await library.documents.add_text(estate.owner, estate.bot.id, "Late", "The Oder is 866 km long.")
     queued = await library.documents.add_text(estate.owner, estate.bot.id, "Later", "The Weser is 451 km long.")
@@ -199,7 +199,7 @@ async def test_it_waits_for_an_ingestion_that_is_under_way(estate: Estate, urls:
 
 
 async def test_an_ingestion_whose_lease_is_over_is_not_waited_for(estate: Estate, urls: DatabaseUrls) -> None:
-    library = estate.library
+    library = estate.scene
     await library.documents.add_text(estate.owner, estate.bot.id, "Late", "The Oder is 866 km long.")
     await library.claim(INGEST)
     await library.run("UPDATE jobs SET leased_until = now() - interval '1 second'")
@@ -213,7 +213,7 @@ async def test_an_ingestion_whose_lease_is_over_is_not_waited_for(estate: Estate
 
 async def test_who_came_in_before_adds_nothing_that_stays(estate: Estate, urls: DatabaseUrls) -> None:
     """An upload and a new bot by somebody whose operation began before the workspace was shut."""
-    library = estate.library
+    library = estate.scene
     job = await estate.delete()
     late = await library.bots.create(estate.owner, estate.doomed, {"name": "Late"})
 
@@ -235,7 +235,7 @@ async def test_who_came_in_before_adds_nothing_that_stays(estate: Estate, urls: 
 
 
 async def test_it_is_not_over_while_a_file_can_be_found(estate: Estate) -> None:
-    library = estate.library
+    library = estate.scene
     job = await estate.delete()
     key = f"{estate.doomed}/{new_id()}/1"
 
@@ -252,7 +252,7 @@ async def test_it_is_not_over_while_a_file_can_be_found(estate: Estate) -> None:
 
 
 async def test_answers_that_are_being_written_end(estate: Estate) -> None:
-    library = estate.library
+    library = estate.scene
     [(answer_id,)] = await library.run("SELECT message_id FROM answer_leases")
     job = await estate.delete()
 
@@ -270,7 +270,7 @@ async def test_answers_that_are_being_written_end(estate: Estate) -> None:
 
 
 async def test_documents_of_others_are_not_even_looked_at(estate: Estate, bob: Viewer, urls: DatabaseUrls) -> None:
-    library = estate.library
+    library = estate.scene
     his = await library.bots.create(bob, None, {"name": "His"})
     document = await library.documents.add_text(bob, his.id, "Rivers", "The Rhine is long.")
     await estate.ingest()

@@ -33,12 +33,12 @@ AS_IT_IS = SearchSettings()
 class Lab:
     """Everything below the API that evaluation needs."""
 
-    library: Library
+    scene: Library
     changes: Changes
 
     @property
     def database(self) -> Database:
-        return self.library.database
+        return self.scene.database
 
     @property
     def sets(self) -> QuestionSetService:
@@ -52,13 +52,13 @@ class Lab:
         """Do the evaluation jobs that are queued."""
         for job in await self.claim():
             await self.handler(changes)(job)
-            await self.library.end(job)
+            await self.scene.end(job)
 
     async def claim(self) -> list[ClaimedJob]:
-        return await self.library.claim(EVALUATE)
+        return await self.scene.claim(EVALUATE)
 
     def handler(self, changes: Changes | None = None) -> EvaluationRun:
-        database = self.library.worker_database
+        database = self.scene.worker_database
         return EvaluationRun(database, changes or self.changes, Retriever(database))
 
     async def start(self, viewer: Viewer, asked: QuestionSet, settings: SearchSettings = AS_IT_IS) -> Evaluation:
@@ -91,7 +91,7 @@ class Lab:
         tables = ("question_sets", "evaluation_questions", "evaluations", "evaluation_results")
         counts = {}
         for table in tables:
-            [(counts[table],)] = await self.library.run(f"SELECT count(*) FROM {table}", *viewer.workspaces)
+            [(counts[table],)] = await self.scene.run(f"SELECT count(*) FROM {table}", *viewer.workspaces)
         return {table: number for table, number in counts.items() if number}
 
 

@@ -67,7 +67,7 @@ async def test_a_bot_is_asked_all_questions_and_measured(lab: Lab, ada: Viewer, 
         ("What has geese?", 1.0),
         ("What has ducks?", 1.0),
     ]
-    assert await lab.library.jobs() == []
+    assert await lab.scene.jobs() == []
 
 
 async def test_documents_that_the_bot_does_not_have_are_named(lab: Lab, ada: Viewer, bot: Bot) -> None:
@@ -126,7 +126,7 @@ async def test_who_has_lost_the_lease_stores_nothing(lab: Lab, ada: Viewer, bot:
     asked = await lab.sets.create(ada, bot.id, "Set", QUESTIONS)
     started = await lab.start(ada, asked)
     [job] = await lab.claim()
-    await lab.library.lapse()
+    await lab.scene.lapse()
 
     with pytest.raises(LeaseLost):
         await lab.handler()(job)
@@ -138,9 +138,9 @@ async def test_a_failure_is_told_and_tried_again_and_given_up(lab: Lab, ada: Vie
     asked = await lab.sets.create(ada, bot.id, "Set", QUESTIONS)
     started = await lab.start(ada, asked)
     [job] = await lab.claim()
-    queue = Queue(lab.library.worker_database)
+    queue = Queue(lab.scene.worker_database)
 
-    kind = lab.library.kinds[service.EVALUATE]
+    kind = lab.scene.kinds[service.EVALUATE]
     on_failed, on_retry = kind.on_failed, kind.on_retry
     await queue.fail(job, "The index is away.", 0.0, on_failed, on_retry)
     waiting = await lab.found(ada, started.id)
@@ -166,13 +166,13 @@ async def test_what_is_deleted_meanwhile_ends_the_run(lab: Lab, ada: Viewer, bot
         case "set":
             await lab.sets.delete(ada, asked.id)
         case _:
-            await lab.library.bots.delete(ada, bot.id)
+            await lab.scene.bots.delete(ada, bot.id)
 
     await lab.handler()(job)
-    await lab.library.end(job)
+    await lab.scene.end(job)
 
     assert await lab.evaluations.many(ada, [started.id]) == []
-    assert [job for job in await lab.library.jobs() if job.kind == service.EVALUATE] == []
+    assert [job for job in await lab.scene.jobs() if job.kind == service.EVALUATE] == []
 
 
 async def test_an_evaluation_that_is_deleted_before_its_turn_leaves_no_job(lab: Lab, ada: Viewer, bot: Bot) -> None:
@@ -181,7 +181,7 @@ async def test_an_evaluation_that_is_deleted_before_its_turn_leaves_no_job(lab: 
 
     await lab.evaluations.delete(ada, started.id)
 
-    assert await lab.library.jobs() == []
+    assert await lab.scene.jobs() == []
     with pytest.raises(NotFound):
         await lab.evaluations.delete(ada, started.id)
 
@@ -189,10 +189,10 @@ async def test_an_evaluation_that_is_deleted_before_its_turn_leaves_no_job(lab: 
 async def test_a_purged_bot_takes_its_evaluations_along(lab: Lab, ada: Viewer, bot: Bot) -> None:
     await lab.evaluate(ada, bot)
     assert len(await lab.left(ada)) == 4
-    await lab.library.bots.delete(ada, bot.id)
+    await lab.scene.bots.delete(ada, bot.id)
 
-    for job in await lab.library.claim(PURGE_BOT):
-        await lab.library.kinds[job.kind].handler(job)
+    for job in await lab.scene.claim(PURGE_BOT):
+        await lab.scene.kinds[job.kind].handler(job)
 
     assert await lab.left(ada) == {}
 
@@ -275,7 +275,7 @@ async def test_what_users_found_well_answered_becomes_a_set(lab: Lab, ada: Viewe
         await add_rated(lab.database, bot, who.user_id, asked, documents, rating)
     await add_rated(lab.database, bot, ada.user_id, "Who is public?", [pond.id], is_public=True)
     await add_rated(lab.database, other, ada.user_id, "Who is the other one's?", [pond.id])
-    await lab.library.documents.delete(ada, gone.id)
+    await lab.scene.documents.delete(ada, gone.id)
 
     made = await lab.sets.create_from_ratings(ada, bot.id, "Rated")
 
@@ -364,4 +364,4 @@ async def test_settings_follow_rules(lab: Lab, ada: Viewer, bot: Bot, settings: 
         await lab.start(ada, asked, settings)
     with pytest.raises(InvalidInput, match="questions: There are 0"):
         await lab.sets.create(ada, bot.id, "Empty", [])
-    assert await lab.library.jobs() == []
+    assert await lab.scene.jobs() == []
