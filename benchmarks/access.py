@@ -28,10 +28,11 @@ from kyrochat.db import engine
 from kyrochat.db.access import database_access
 from kyrochat.db.engine import asyncpg_url
 from kyrochat.graphql.ids import global_id
+from kyrochat.graphql.key_guard import KeyGuard
 from kyrochat.graphql.limits import CostGuard
-from kyrochat.graphql.permissions import KeyGuard
 from kyrochat.graphql.transport.document_cache import MAX_CACHED_DOCUMENT_CHARS
-from kyrochat.settings import Settings, Switch
+from kyrochat.setting_values import Switch
+from kyrochat.settings import Settings
 
 QUERY = "query ($id: ID!) { bot(id: $id) { id name description documents(first: 5) { nodes { id title status } } } }"
 REQUESTS = 100

@@ -14,15 +14,16 @@ from uuid import UUID
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.accounts.viewer import Viewer
-from kyrochat.app import Runtime
 from kyrochat.db.columns import new_id
 from kyrochat.db.models import Bot, Chunk, Document, DocumentVersion
 from kyrochat.db.states import DocumentStage, DocumentStatus
+from kyrochat.retrieval import lexicon_repository as words
 from kyrochat.retrieval import repository as index
 from kyrochat.retrieval.chunking import split
 from kyrochat.retrieval.encodings import Encoders, Encoding
 from kyrochat.retrieval.lexical import encode_chunk
 from kyrochat.retrieval.lexicons import sample_lexicon
+from kyrochat.runtime import Runtime
 
 BATCH_DOCUMENTS = 100
 
@@ -43,7 +44,7 @@ async def load_bulk(
     encoding = Encoding.from_number(bot.encoding)
     async with runtime.database.begin(viewer.workspaces) as session:
         lexicon = await sample_lexicon(session, bot.id, Encoders().of(encoding), encoding.language)
-        await index.store_lexicon(
+        await words.store_lexicon(
             session,
             bot.id,
             bot.workspace_id,

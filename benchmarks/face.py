@@ -28,11 +28,12 @@ from kyrochat.accounts.viewer import Client
 from kyrochat.app import KyroApp
 from kyrochat.db.access import database_access
 from kyrochat.graphql import schema as product
+from kyrochat.graphql.key_guard import KeyGuard
 from kyrochat.graphql.limits import CostGuard
-from kyrochat.graphql.permissions import KeyGuard
 from kyrochat.graphql.transport.schema_setup import KyroSchema
 from kyrochat.graphql.transport.time_limit import TimeLimit
-from kyrochat.settings import Settings, Switch
+from kyrochat.setting_values import Switch
+from kyrochat.settings import Settings
 
 REQUESTS = 400
 AT_ONCE = 4

@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kyrochat.accounts.viewer import NOWHERE
-from kyrochat.app import Runtime, running
 from kyrochat.db.access import database_access
 from kyrochat.db.states import DocumentStatus
 from kyrochat.retrieval.chunking import FILLED_CHUNK_CHARS
 from kyrochat.retrieval.repository import chunk_count
-from kyrochat.settings import Settings, Switch
+from kyrochat.runtime import Runtime, running
+from kyrochat.setting_values import Switch
+from kyrochat.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 TEXTS = ROOT / "tests" / "journey" / "documents"

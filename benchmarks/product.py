@@ -17,7 +17,6 @@ from benchmarks.bulk_load import load_bulk
 from benchmarks.collection import Collection
 from kyrochat.accounts.registration import EmailTaken
 from kyrochat.accounts.viewer import NOWHERE, Viewer
-from kyrochat.app import Runtime, running
 from kyrochat.db.access import DatabaseAccess
 from kyrochat.db.embedded import EmbeddedPostgres
 from kyrochat.db.migrate import migrate
@@ -27,7 +26,9 @@ from kyrochat.documents.intake import SameContent
 from kyrochat.retrieval.repository import chunk_count
 from kyrochat.retrieval.retriever import Retriever
 from kyrochat.retrieval.search_settings import SearchSettings
-from kyrochat.settings import Settings, Switch
+from kyrochat.runtime import Runtime, running
+from kyrochat.setting_values import Switch
+from kyrochat.settings import Settings
 
 EMAIL = "evaluation@example.com"
 MAX_TITLE_CHARS = 300

@@ -18,8 +18,9 @@ from kyrochat.documents.indexing import IndexTending
 from kyrochat.jobs.queue import Queue
 from kyrochat.retrieval.encodings import Encoder, Encoding
 from kyrochat.retrieval.languages import Language
+from kyrochat.retrieval.lexicon_repository import store_lexicon
 from kyrochat.retrieval.lexicons import sample_lexicon
-from kyrochat.retrieval.repository import add_chunks, store_lexicon
+from kyrochat.retrieval.repository import add_chunks
 from kyrochat.retrieval.types import SparseVector
 
 CHUNKS_OF_A_DOCUMENT = 200

@@ -27,7 +27,8 @@ from kyrochat.db.access import DatabaseAccess, database_access
 from kyrochat.errors import InvalidCredentials
 from kyrochat.graphql.transport.uvicorn_options import UVICORN_OPTIONS
 from kyrochat.serving import KyroServer
-from kyrochat.settings import Settings, Switch
+from kyrochat.setting_values import Switch
+from kyrochat.settings import Settings
 
 KNOWN, UNKNOWN = "known@example.org", "unknown@example.org"
 PASSWORD = "correct horse battery staple"

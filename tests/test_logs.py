@@ -8,7 +8,7 @@ from collections.abc import Generator
 import pytest
 
 from kyrochat.logs import set_up_logs
-from kyrochat.settings import LogFormat
+from kyrochat.setting_values import LogFormat
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from kyrochat.settings import LogFormat, Registration, Settings, Switch
+from kyrochat.setting_values import LogFormat, Registration, Switch
+from kyrochat.settings import Settings
 
 
 @pytest.fixture(autouse=True)

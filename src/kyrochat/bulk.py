@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 from uuid import UUID
 
 from kyrochat.accounts.viewer import Viewer
-from kyrochat.app import Runtime
 from kyrochat.db.models import Bot, Document
 from kyrochat.db.states import DocumentStatus
 from kyrochat.documents.intake import SameContent
 from kyrochat.errors import InvalidInput, KyroError
 from kyrochat.local import find_bot, opened
+from kyrochat.runtime import Runtime
 from kyrochat.settings import Settings
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from kyrochat.accounts.registration import EmailTaken
 from kyrochat.accounts.viewer import NOWHERE, Viewer
-from kyrochat.app import Runtime
 from kyrochat.bots.service import BotNameTaken
 from kyrochat.chat.events import AnswerEnded, CitationAdded, Quote, TextDelta
 from kyrochat.db.models import Bot
@@ -17,6 +16,7 @@ from kyrochat.db.states import DocumentStatus, MessageStatus
 from kyrochat.documents.intake import SameContent
 from kyrochat.errors import InvalidInput, KyroError
 from kyrochat.local import find_bot, opened
+from kyrochat.runtime import Runtime
 from kyrochat.settings import Settings
 
 DEMO_EMAIL = "demo@kyrochat.example"

@@ -4,12 +4,13 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from kyrochat.accounts.viewer import Viewer
-from kyrochat.app import Runtime, running
 from kyrochat.db.access import database_access
 from kyrochat.db.models import Bot
 from kyrochat.errors import NotFound
 from kyrochat.graphql.ids import split_id
-from kyrochat.settings import Settings, Switch
+from kyrochat.runtime import Runtime, running
+from kyrochat.setting_values import Switch
+from kyrochat.settings import Settings
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from kyrochat.settings import LogFormat
+from kyrochat.setting_values import LogFormat
 
 # At INFO these tell what we tell ourselves, or addresses and a line a request.
 _QUIET = ("httpx", "httpx2", "httpcore", "google_genai", "pinecone", "trafilatura", "alembic", "uvicorn")

@@ -1,7 +1,6 @@
 """All settings, from the environment (prefix `KYROCHAT_`; the vendors' plain names work too) and `.env`."""
 
 import ipaddress
-from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,53 +8,14 @@ import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-
-class Registration(StrEnum):
-    """Who may create an account."""
-
-    OPEN = "open"
-    INVITE = "invite"
-    CLOSED = "closed"
-
-
-class Switch(StrEnum):
-    """On or off, spelt as people spell it."""
-
-    ON = "on"
-    OFF = "off"
-
-
-class TrustedDocumentsRule(StrEnum):
-    """Whether clients may send GraphQL documents that nobody has registered."""
-
-    OPTIONAL = "optional"
-    REQUIRED = "required"
-
-
-class AnswerProvider(StrEnum):
-    """Who writes answers; `auto` takes the first that is set up, in this order."""
-
-    AUTO = "auto"
-    GEMINI = "gemini"
-    OPENAI = "openai"
-    OFFLINE = "offline"
-
-
-class VectorStoreChoice(StrEnum):
-    """Where vectors of new bots are kept; `auto`: Pinecone with its key, PostgreSQL with an embedder, else nowhere."""
-
-    AUTO = "auto"
-    PGVECTOR = "pgvector"
-    PINECONE = "pinecone"
-    OFF = "off"
-
-
-class LogFormat(StrEnum):
-    """How log lines look; `auto` is console on a terminal and JSON elsewhere."""
-
-    AUTO = "auto"
-    CONSOLE = "console"
-    JSON = "json"
+from kyrochat.setting_values import (
+    AnswerProvider,
+    LogFormat,
+    Registration,
+    Switch,
+    TrustedDocumentsRule,
+    VectorStoreChoice,
+)
 
 
 def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kyrochat.app import Runtime
 from kyrochat.db.models import Bot
 from kyrochat.db.states import VectorSetState
 from kyrochat.errors import Conflict, KyroError, NotFound
@@ -13,6 +12,7 @@ from kyrochat.retrieval.rebuild import Rebuild
 from kyrochat.retrieval.vector_status import BotStatus, SetStatus, status_of
 from kyrochat.retrieval.vector_status_repository import bots as all_bots
 from kyrochat.retrieval.vector_status_repository import workspace_ids
+from kyrochat.runtime import Runtime
 from kyrochat.settings import Settings
 
 Echo = Callable[..., Any]

@@ -17,7 +17,8 @@ from kyrochat.app import KyroApp
 from kyrochat.db.access import DatabaseAccess
 from kyrochat.db.embedded import DatabaseUrls, EmbeddedPostgres
 from kyrochat.db.engine import asyncpg_url
-from kyrochat.settings import Settings, Switch
+from kyrochat.setting_values import Switch
+from kyrochat.settings import Settings
 from tests.access.asgi import lifespan
 from tests.access.cast import ORIGIN
 from tests.access.rows import TABLES, Rows, fingerprint, put_back, read_rows

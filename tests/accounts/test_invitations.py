@@ -18,7 +18,7 @@ from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.keyset import PageRequest
 from kyrochat.db.states import WorkspaceRole
 from kyrochat.errors import Forbidden, InvalidInput, NotFound, QuotaExceeded
-from kyrochat.settings import Registration
+from kyrochat.setting_values import Registration
 from tests.accounts.scene import LAPTOP, PASSWORD, Doors
 from tests.accounts.team import Team, seeing
 from tests.accounts.test_workspaces import with_key

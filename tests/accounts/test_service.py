@@ -24,7 +24,7 @@ from kyrochat.errors import (
     NotFound,
     Unauthenticated,
 )
-from kyrochat.settings import Registration
+from kyrochat.setting_values import Registration
 from tests.accounts.conftest import CountingHasher
 from tests.accounts.scene import LAPTOP, PASSWORD, Doors
 

@@ -11,7 +11,8 @@ from kyrochat.app import KyroApp
 from kyrochat.db.access import DatabaseAccess
 from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.retrieval.providers import Providers
-from kyrochat.settings import Settings, Switch
+from kyrochat.setting_values import Switch
+from kyrochat.settings import Settings
 from tests.access.asgi import lifespan, post
 from tests.chat.scripted_model import ScriptedModel
 from tests.jobs.scene import until

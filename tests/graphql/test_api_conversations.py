@@ -14,7 +14,8 @@ from kyrochat.app import KyroApp
 from kyrochat.db.access import DatabaseAccess
 from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.retrieval.providers import Providers
-from kyrochat.settings import Settings, Switch
+from kyrochat.setting_values import Switch
+from kyrochat.settings import Settings
 from tests.access.asgi import lifespan, post
 from tests.chat.scripted_model import Pause, ScriptedModel
 

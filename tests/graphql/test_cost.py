@@ -25,9 +25,10 @@ from graphql import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kyrochat.graphql.cost import Cost, measure
+from kyrochat.graphql.cost import measure
 from kyrochat.graphql.limits import QueryLimits, find_breach
 from kyrochat.graphql.list_sizes import SATURATED
+from kyrochat.graphql.measures import Cost
 from tests.graphql.operations import SCHEMA, Operation, operations
 
 RICH = """query Bot($id: ID!, $size: Int = 20) {

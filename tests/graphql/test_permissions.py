@@ -12,16 +12,8 @@ from graphql import (
 
 from kyrochat.accounts.permissions import Act
 from kyrochat.db.states import ApiKeyScope
-from kyrochat.graphql.permissions import (
-    FIELDS,
-    NODES,
-    ROOT_FIELDS,
-    ROOT_TYPES,
-    TYPES,
-    find_refusal,
-    scopes_of,
-    selected_fields,
-)
+from kyrochat.graphql.key_guard import find_refusal, selected_fields
+from kyrochat.graphql.permissions import FIELDS, NODES, ROOT_FIELDS, ROOT_TYPES, TYPES, scopes_of
 from tests.graphql.operations import SCHEMA
 
 READ, CHAT, INGEST, ADMIN = ApiKeyScope.READ, ApiKeyScope.CHAT, ApiKeyScope.INGEST, ApiKeyScope.ADMIN

@@ -15,7 +15,8 @@ from kyrochat.errors import ConfigurationError, RateLimited
 from kyrochat.rates.limits import Limit, WhenAway
 from kyrochat.rates.service import Rates, open_rates
 from kyrochat.rates.shared import RETRY_S, SharedCounters, open_shared
-from kyrochat.settings import Settings, Switch
+from kyrochat.setting_values import Switch
+from kyrochat.settings import Settings
 from tests.rates.conftest import KEY, Clock
 from tests.rates.redis_process import RedisProcess, needs_redis
 

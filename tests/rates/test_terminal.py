@@ -4,7 +4,8 @@ from pathlib import Path
 
 from kyrochat.local import opened
 from kyrochat.rates.limits import REGISTER_PER_ADDRESS
-from kyrochat.settings import Settings, Switch
+from kyrochat.setting_values import Switch
+from kyrochat.settings import Settings
 
 
 async def test_who_sits_at_the_terminal_is_not_limited(tmp_path: Path) -> None:

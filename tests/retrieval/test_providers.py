@@ -10,7 +10,8 @@ from kyrochat.retrieval.gemini import GeminiModel
 from kyrochat.retrieval.offline import ExtractiveModel
 from kyrochat.retrieval.openai_compatible import OpenAIModel
 from kyrochat.retrieval.providers import open_providers
-from kyrochat.settings import AnswerProvider, Settings
+from kyrochat.setting_values import AnswerProvider
+from kyrochat.settings import Settings
 
 GEMINI = {"gemini_api_key": SecretStr("g")}
 LOCAL = {"openai_base_url": "http://127.0.0.1:9/v1", "openai_model": "llama"}

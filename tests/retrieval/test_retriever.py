@@ -10,7 +10,7 @@ from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.engine import Database, open_database
 from kyrochat.db.models import Bot
-from kyrochat.retrieval import repository
+from kyrochat.retrieval import lexicon_repository, repository
 from kyrochat.retrieval.encodings import Encoder, Encoding
 from kyrochat.retrieval.lexical import encode_query, encode_tokens, to_sparsevec_text
 from kyrochat.retrieval.lexicon import Lexicon
@@ -144,10 +144,10 @@ async def store_lexicon(database: Database, bot: Bot) -> int:
     """Store a lexicon of what there is now and return its version."""
     async with database.begin([bot.workspace_id]) as session:
         lexicon = await sample_lexicon(session, bot.id, Encoder(), bot.language)
-        await repository.store_lexicon(
+        await lexicon_repository.store_lexicon(
             session, bot.id, bot.workspace_id, chunk_count=lexicon.chunk_count, frequencies=lexicon.to_bytes()
         )
-        version = await repository.lexicon_version(session, bot.id)
+        version = await lexicon_repository.lexicon_version(session, bot.id)
     assert version is not None
     return version
 
@@ -197,8 +197,8 @@ async def test_the_lexicon_of_a_purged_bot_is_not_stored(database: Database, bot
     await change(database, bot, f"DELETE FROM bots WHERE id = '{bot.id}'")
 
     async with database.begin([bot.workspace_id]) as session:
-        await repository.store_lexicon(session, bot.id, bot.workspace_id, chunk_count=1, frequencies=b"")
-        assert await repository.lexicon(session, bot.id) is None
+        await lexicon_repository.store_lexicon(session, bot.id, bot.workspace_id, chunk_count=1, frequencies=b"")
+        assert await lexicon_repository.lexicon(session, bot.id) is None
 
 
 async def test_the_scan_reads_one_bots_rows_once_through_its_index_with_statistics_and_without(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import jwt
 
-from kyrochat.app import running
 from kyrochat.db.access import DatabaseAccess
 from kyrochat.db.embedded import DatabaseUrls
+from kyrochat.runtime import running
 from kyrochat.settings import Settings
 from tests.graphql_client import REGISTER, GraphQLClient, register, visiting
 from tests.server_process import environment, kyrochat, serving

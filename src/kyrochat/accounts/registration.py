@@ -21,7 +21,7 @@ from kyrochat.db.states import WorkspaceRole
 from kyrochat.errors import Conflict, Forbidden, InvalidInput
 from kyrochat.rates.service import NO_LIMITS, Rates
 from kyrochat.rules import Rules
-from kyrochat.settings import Registration
+from kyrochat.setting_values import Registration
 
 
 class EmailTaken(Conflict):

@@ -20,6 +20,7 @@ from kyrochat.db.models import Bot
 from kyrochat.documents.reconcile_repository import workspace_ids
 from kyrochat.jobs.queue import ClaimedJob, complete, hold
 from kyrochat.retrieval import encoding_repository as encodings
+from kyrochat.retrieval import lexicon_repository as words
 from kyrochat.retrieval import repository as index
 from kyrochat.retrieval.encoding_repository import Unencoded
 from kyrochat.retrieval.encodings import ENCODERS, Encoder, Encoders, Encoding
@@ -164,7 +165,7 @@ async def tend(database: Database, changes: Changes, bot: Bot, encoders: Encoder
         count = await index.documents_chunk_count(session, bot.id) + added
         live = await encodings.live(session, bot.id)
         has_drifted = await _has_drifted(session, bot.id, count)
-        is_first = await index.lexicon_chunk_count(session, bot.id) is None
+        is_first = await words.lexicon_chunk_count(session, bot.id) is None
     if has_drifted and (count <= LEXICON_AT_ONCE or is_first):
         has_drifted = not await _renew_lexicon(database, bot.workspace_id, bot.id, encoders)
     if has_drifted or encoders.wanted(live.language, count, live) != live:
@@ -196,7 +197,7 @@ async def tend_stale(database: Database, changes: Changes, encoders: Encoders = 
 
 
 async def _has_drifted(session: AsyncSession, bot_id: UUID, count: int) -> bool:
-    known = await index.lexicon_chunk_count(session, bot_id)
+    known = await words.lexicon_chunk_count(session, bot_id)
     return known is None or abs(count - known) > LEXICON_DRIFT * known
 
 
@@ -213,7 +214,7 @@ async def _renew_lexicon(database: Database, workspace_id: UUID, bot_id: UUID, e
 
 
 async def _store(session: AsyncSession, workspace_id: UUID, bot_id: UUID, lexicon: Lexicon) -> None:
-    await index.store_lexicon(
+    await words.store_lexicon(
         session, bot_id, workspace_id, chunk_count=lexicon.chunk_count, frequencies=lexicon.to_bytes()
     )
 

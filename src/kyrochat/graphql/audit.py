@@ -6,16 +6,57 @@ from typing import Annotated
 import strawberry
 from strawberry import UNSET
 
+from kyrochat.accounts.audit import AuditAct
 from kyrochat.accounts.audit_repository import Wanted
 from kyrochat.db import models
 from kyrochat.graphql.context import Context, Info
-from kyrochat.graphql.enums import AuditAct
+from kyrochat.graphql.enums import explained
 from kyrochat.graphql.ids import NOBODYS_ID, global_id, optional_row_id, split_id
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
 from kyrochat.graphql.people import Person
 from kyrochat.graphql.translate import translate
 from kyrochat.graphql.workspaces import Workspace
+
+explained(
+    AuditAct,
+    "What the audit log tells of.",
+    {
+        AuditAct.ACCOUNT_REGISTERED: "An account was made.",
+        AuditAct.SIGNED_IN: "Somebody signed in with a password.",
+        AuditAct.SIGN_IN_FAILED: "A password was wrong; the subject is whose it should have been, if anybody's.",
+        AuditAct.SIGNED_OUT: "Somebody ended the own session.",
+        AuditAct.SESSIONS_ENDED: "Somebody ended other sessions of the own account.",
+        AuditAct.REFRESH_TOKEN_REUSED: "A refresh token came that was used before: its session was ended.",
+        AuditAct.PASSWORD_CHANGED: "Somebody changed the own password.",
+        AuditAct.PASSWORD_RESET_REQUESTED: "A link to set a new password was made for an account.",
+        AuditAct.PASSWORD_RESET: "A new password was set with such a link.",
+        AuditAct.EMAIL_CHANGED: "Somebody changed the own e-mail address.",
+        AuditAct.ACCOUNT_EXPORTED: "Somebody asked for all that is stored of the own account, or the operator took it.",
+        AuditAct.ACCOUNT_DELETED: "An account was deleted.",
+        AuditAct.USER_DISABLED: "An administrator shut an account out.",
+        AuditAct.USER_ENABLED: "An administrator let an account in again.",
+        AuditAct.USER_ROLE_CHANGED: "An administrator made somebody an administrator, or no longer one.",
+        AuditAct.WORKSPACE_CREATED: "A workspace was made.",
+        AuditAct.WORKSPACE_CHANGED: "A workspace was changed.",
+        AuditAct.WORKSPACE_DELETED: "A workspace was deleted with all that was in it, its own log included.",
+        AuditAct.INVITATION_CREATED: "Somebody was invited.",
+        AuditAct.INVITATION_REVOKED: "An invitation was taken back.",
+        AuditAct.INVITATION_ACCEPTED: "Somebody came with an invitation.",
+        AuditAct.MEMBER_ROLE_CHANGED: "A member of a workspace was given another role.",
+        AuditAct.MEMBER_REMOVED: "A member was removed from a workspace, or left it.",
+        AuditAct.API_KEY_CREATED: "An API key was made.",
+        AuditAct.API_KEY_REVOKED: "An API key was revoked.",
+        AuditAct.BOT_CREATED: "A bot was made.",
+        AuditAct.BOT_CHANGED: "A bot was changed; the details name the fields, not their values.",
+        AuditAct.BOT_DELETED: "A bot was deleted with its documents and conversations.",
+        AuditAct.DOCUMENT_REPLACED: "A document was given new content; the file before it is not kept.",
+        AuditAct.DOCUMENT_DELETED: "A document was deleted.",
+        AuditAct.CONVERSATION_DELETED: "A conversation was deleted.",
+        AuditAct.CONVERSATION_SHARED: "A link was made by which anybody can read a conversation.",
+        AuditAct.SHARE_REVOKED: "A link to a conversation was made worthless.",
+    },
+)
 
 
 @strawberry.type(description="A circumstance of an act. It is never a secret, nor words of a document or a question.")

@@ -1,15 +1,31 @@
 """Bots in the schema."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 from strawberry import UNSET
 
 from kyrochat.accounts.permissions import Act
-from kyrochat.bots.service import BotFields
 from kyrochat.chat.feedback import Wanted
 from kyrochat.db import models
+from kyrochat.graphql.bot_inputs import (
+    AGENTIC,
+    ALPHA,
+    DESCRIPTION,
+    FOLLOW_UPS,
+    GREETING,
+    INSTRUCTIONS,
+    LANGUAGE,
+    MIN_SCORE,
+    NAME,
+    SUGGESTIONS,
+    TEMPERATURE,
+    TOP_K,
+    CreateBotInput,
+    UpdateBotInput,
+    bot_fields,
+)
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.enums import DocumentStatus, Language
 from kyrochat.graphql.feedback import Feedback, RatingFilter, Since
@@ -27,29 +43,6 @@ if TYPE_CHECKING:
 
 Status = Annotated[DocumentStatus | None, strawberry.argument(description="Only documents that stand there.")]
 BotId = Annotated[strawberry.ID, strawberry.argument(description="The id of a bot.")]
-
-NAME = "How it is called; unique in its workspace, up to 100 characters."
-DESCRIPTION = "What it is for; shown to users, up to 4,000 characters."
-INSTRUCTIONS = "How it should answer: tone, language, what to leave out. Up to 20,000 characters."
-MODEL = "The model that writes its answers; the server's default when empty."
-TEMPERATURE = "0 to 2: how freely the model words its answers. The offline answerer quotes and ignores it."
-TOP_K = "How many passages an answer may use, 1 to 50."
-MIN_SCORE = "What scores less is neither shown nor used: 0 to 1, as `Passage.score`."
-ALPHA = (
-    "The weight of the leg that finds by meaning, 0 to 1; the one that finds by words has the rest. "
-    "Null: the server's default, which was measured."
-)
-AGENTIC = "Whether the model may search again, with words of its own, while it answers; off by default."
-GREETING = "What it says first; shown by frontends."
-SUGGESTIONS = "Questions that frontends may offer, up to 10."
-FOLLOW_UPS = (
-    "Whether its answers come with up to three questions to ask next, for one more request to the model each. Off by "
-    "default; offline there are none."
-)
-LANGUAGE = (
-    "The language of its documents, whose rules stem their words; by default it is guessed for each text. "
-    "After a change the documents are searched as before until a job has encoded them anew."
-)
 
 
 @strawberry.type(description="A persona that answers from its own documents.")
@@ -171,48 +164,6 @@ class DeletedBot:
     id: strawberry.ID = strawberry.field(description="The id that it had.")
 
 
-@strawberry.input(description="A new bot.")
-class CreateBotInput:
-    """For `createBot`."""
-
-    name: str = strawberry.field(description=NAME)
-    workspace_id: strawberry.ID | None = strawberry.field(
-        default=UNSET, description="The workspace that shall own it; your personal one by default."
-    )
-    description: str | None = strawberry.field(default=UNSET, description=DESCRIPTION)
-    instructions: str | None = strawberry.field(default=UNSET, description=INSTRUCTIONS)
-    model: str | None = strawberry.field(default=UNSET, description=MODEL)
-    temperature: float | None = strawberry.field(default=UNSET, description=TEMPERATURE)
-    top_k: int | None = strawberry.field(default=UNSET, description=TOP_K)
-    min_score: float | None = strawberry.field(default=UNSET, description=MIN_SCORE)
-    alpha: float | None = strawberry.field(default=UNSET, description=ALPHA)
-    agentic: bool | None = strawberry.field(default=UNSET, description=AGENTIC)
-    greeting: str | None = strawberry.field(default=UNSET, description=GREETING)
-    suggested_questions: list[str] | None = strawberry.field(default=UNSET, description=SUGGESTIONS)
-    suggests_follow_ups: bool | None = strawberry.field(default=UNSET, description=FOLLOW_UPS)
-    language: Language | None = strawberry.field(default=UNSET, description=LANGUAGE)
-
-
-@strawberry.input(description="Changes of a bot; what is left out, or null, stays as it is.")
-class UpdateBotInput:
-    """For `updateBot`."""
-
-    id: strawberry.ID = strawberry.field(description="The bot to change.")
-    name: str | None = strawberry.field(default=UNSET, description=NAME)
-    description: str | None = strawberry.field(default=UNSET, description=DESCRIPTION)
-    instructions: str | None = strawberry.field(default=UNSET, description=INSTRUCTIONS)
-    model: str | None = strawberry.field(default=UNSET, description=MODEL)
-    temperature: float | None = strawberry.field(default=UNSET, description=TEMPERATURE)
-    top_k: int | None = strawberry.field(default=UNSET, description=TOP_K)
-    min_score: float | None = strawberry.field(default=UNSET, description=MIN_SCORE)
-    alpha: float | None = strawberry.field(default=UNSET, description=ALPHA)
-    agentic: bool | None = strawberry.field(default=UNSET, description=AGENTIC)
-    greeting: str | None = strawberry.field(default=UNSET, description=GREETING)
-    suggested_questions: list[str] | None = strawberry.field(default=UNSET, description=SUGGESTIONS)
-    suggests_follow_ups: bool | None = strawberry.field(default=UNSET, description=FOLLOW_UPS)
-    language: Language | None = strawberry.field(default=UNSET, description=LANGUAGE)
-
-
 CreateBotResult = Annotated[
     Bot | InvalidInputProblem | ConflictProblem | NotFoundProblem,
     strawberry.union("CreateBotResult", description="The bot, or why there is none."),
@@ -225,25 +176,6 @@ DeleteBotResult = Annotated[
     DeletedBot | NotFoundProblem,
     strawberry.union("DeleteBotResult", description="The bot is gone, or was not there."),
 ]
-
-
-def _fields(input: CreateBotInput | UpdateBotInput) -> BotFields:
-    given = {
-        "name": input.name,
-        "description": input.description,
-        "instructions": input.instructions,
-        "model": input.model,
-        "temperature": input.temperature,
-        "top_k": input.top_k,
-        "min_score": input.min_score,
-        "alpha": input.alpha,
-        "agentic": input.agentic,
-        "greeting": input.greeting,
-        "suggested_questions": input.suggested_questions,
-        "suggests_follow_ups": input.suggests_follow_ups,
-        "language": input.language,
-    }
-    return cast(BotFields, {name: value for name, value in given.items() if value not in (None, UNSET)})
 
 
 @strawberry.type
@@ -285,7 +217,7 @@ class BotMutation:
     ) -> CreateBotResult:
         """Create."""
         workspace = optional_row_id("Workspace", input.workspace_id)
-        row = await info.context.services.bots.create(info.context.viewer, workspace, _fields(input))
+        row = await info.context.services.bots.create(info.context.viewer, workspace, bot_fields(input))
         return Bot.from_row(row, info.context)
 
     @strawberry.mutation(description="Change a bot.")
@@ -293,7 +225,7 @@ class BotMutation:
         self, info: Info, input: Annotated[UpdateBotInput, strawberry.argument(description="What to change.")]
     ) -> UpdateBotResult:
         """Change."""
-        row = await info.context.services.bots.update(info.context.viewer, row_id("Bot", input.id), _fields(input))
+        row = await info.context.services.bots.update(info.context.viewer, row_id("Bot", input.id), bot_fields(input))
         return Bot.from_row(row, info.context)
 
     @strawberry.mutation(

@@ -31,7 +31,6 @@ from graphql import (
     NonNullTypeNode,
     ObjectValueNode,
     OperationDefinitionNode,
-    OperationType,
     SelectionSetNode,
     StringValueNode,
     TokenKind,
@@ -43,6 +42,7 @@ from graphql import (
 )
 
 from kyrochat.graphql.list_sizes import LIST_ITEMS, MAX_PAGE_SIZE, SATURATED, Variables, items, longest_list, values_of
+from kyrochat.graphql.measures import ROOT_FIELD_POINTS, Cost
 from kyrochat.graphql.overlaps import count_comparisons, root_names
 
 # Selection sets in each other, spreads included. Deeper ones are not walked but called saturated, so that this
@@ -53,43 +53,6 @@ INTROSPECTED_PER_POINT = 50
 CHARS_PER_VALUE = 25_000
 # There are many more types to suggest than fields of one type.
 UNKNOWN_NAMES_PER_TYPE = 3
-ROOT_FIELD_POINTS = {OperationType.QUERY: 0, OperationType.MUTATION: 10, OperationType.SUBSCRIPTION: 5}
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """The measures of one operation, and of the document that it came in; `SATURATED` means that or more.
-
-    Of the operation: `points`, `root_fields` (response names at its root). Of the whole document, since all of it is
-    validated: the others. `depth` counts fields in each other, without those of introspection. `comparisons` estimates
-    how often validation compares two fields or fragments. `list_items` is the longest list, of variables too.
-    `input_values` are the values of input objects in the document, where long texts count as more. `unknown_names` are
-    fields, arguments, fragments and (three times) types that do not exist, and `name_chars` is the longest name: errors
-    repeat names, and suggest others. `nodes` is how many selections and values there are; each was visited once.
-    `texts` are leaves that take arguments, such as the excerpt of a document.
-    """
-
-    kind: OperationType | None
-    points: int
-    root_fields: int
-    depth: int
-    aliases: int
-    directives: int
-    fragments: int
-    operations: int
-    comparisons: int
-    list_items: int
-    input_values: int
-    unknown_names: int
-    name_chars: int
-    nodes: int
-    texts: int
-
-    @property
-    def weight(self) -> int:
-        """About how large the result is, in objects; a text of any length counts as many."""
-        started = 0 if self.kind is None else self.root_fields * ROOT_FIELD_POINTS[self.kind]
-        return max(self.points - started, SATURATED if self.texts else 0)
 
 
 def measure(

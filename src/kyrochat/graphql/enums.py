@@ -7,7 +7,6 @@ from typing import TypeVar
 import strawberry
 from strawberry.types.enum import has_enum_definition
 
-from kyrochat.accounts.audit import AuditAct
 from kyrochat.accounts.user_repository import UserStatus
 from kyrochat.chat.conversations import ExportFormat
 from kyrochat.db.states import (
@@ -32,7 +31,6 @@ from kyrochat.retrieval.trace import LegStatus as SearchLegStatus
 
 __all__ = [
     "ApiKeyScope",
-    "AuditAct",
     "CandidateFate",
     "CrawlPageState",
     "CrawlStatus",
@@ -51,21 +49,22 @@ __all__ = [
     "SearchLegStatus",
     "UserStatus",
     "WorkspaceRole",
+    "explained",
 ]
 
 E = TypeVar("E", bound=StrEnum)
 
 
-def _explained(kind: type[E], description: str, values: Mapping[E, str], *, name: str | None = None) -> None:
+def explained(kind: type[E], description: str, values: Mapping[E, str], *, name: str | None = None) -> None:
     """Make a GraphQL enum of a set of states; every value must be explained."""
-    explained = {member.name: values[member] for member in kind}
+    words = {member.name: values[member] for member in kind}
     strawberry.enum(kind, name=name, description=description)
     assert has_enum_definition(kind)
     for value in kind.__strawberry_definition__.values:
-        value.description = explained[value.name]
+        value.description = words[value.name]
 
 
-_explained(
+explained(
     WorkspaceRole,
     "What a member may do in a workspace.",
     {
@@ -75,7 +74,7 @@ _explained(
     },
 )
 
-_explained(
+explained(
     ApiKeyScope,
     "What an API key is good for.",
     {
@@ -86,7 +85,7 @@ _explained(
     },
 )
 
-_explained(
+explained(
     UserStatus,
     "Whether an account works.",
     {
@@ -95,47 +94,7 @@ _explained(
     },
 )
 
-_explained(
-    AuditAct,
-    "What the audit log tells of.",
-    {
-        AuditAct.ACCOUNT_REGISTERED: "An account was made.",
-        AuditAct.SIGNED_IN: "Somebody signed in with a password.",
-        AuditAct.SIGN_IN_FAILED: "A password was wrong; the subject is whose it should have been, if anybody's.",
-        AuditAct.SIGNED_OUT: "Somebody ended the own session.",
-        AuditAct.SESSIONS_ENDED: "Somebody ended other sessions of the own account.",
-        AuditAct.REFRESH_TOKEN_REUSED: "A refresh token came that was used before: its session was ended.",
-        AuditAct.PASSWORD_CHANGED: "Somebody changed the own password.",
-        AuditAct.PASSWORD_RESET_REQUESTED: "A link to set a new password was made for an account.",
-        AuditAct.PASSWORD_RESET: "A new password was set with such a link.",
-        AuditAct.EMAIL_CHANGED: "Somebody changed the own e-mail address.",
-        AuditAct.ACCOUNT_EXPORTED: "Somebody asked for all that is stored of the own account, or the operator took it.",
-        AuditAct.ACCOUNT_DELETED: "An account was deleted.",
-        AuditAct.USER_DISABLED: "An administrator shut an account out.",
-        AuditAct.USER_ENABLED: "An administrator let an account in again.",
-        AuditAct.USER_ROLE_CHANGED: "An administrator made somebody an administrator, or no longer one.",
-        AuditAct.WORKSPACE_CREATED: "A workspace was made.",
-        AuditAct.WORKSPACE_CHANGED: "A workspace was changed.",
-        AuditAct.WORKSPACE_DELETED: "A workspace was deleted with all that was in it, its own log included.",
-        AuditAct.INVITATION_CREATED: "Somebody was invited.",
-        AuditAct.INVITATION_REVOKED: "An invitation was taken back.",
-        AuditAct.INVITATION_ACCEPTED: "Somebody came with an invitation.",
-        AuditAct.MEMBER_ROLE_CHANGED: "A member of a workspace was given another role.",
-        AuditAct.MEMBER_REMOVED: "A member was removed from a workspace, or left it.",
-        AuditAct.API_KEY_CREATED: "An API key was made.",
-        AuditAct.API_KEY_REVOKED: "An API key was revoked.",
-        AuditAct.BOT_CREATED: "A bot was made.",
-        AuditAct.BOT_CHANGED: "A bot was changed; the details name the fields, not their values.",
-        AuditAct.BOT_DELETED: "A bot was deleted with its documents and conversations.",
-        AuditAct.DOCUMENT_REPLACED: "A document was given new content; the file before it is not kept.",
-        AuditAct.DOCUMENT_DELETED: "A document was deleted.",
-        AuditAct.CONVERSATION_DELETED: "A conversation was deleted.",
-        AuditAct.CONVERSATION_SHARED: "A link was made by which anybody can read a conversation.",
-        AuditAct.SHARE_REVOKED: "A link to a conversation was made worthless.",
-    },
-)
-
-_explained(
+explained(
     DocumentSource,
     "How a document came in.",
     {
@@ -145,7 +104,7 @@ _explained(
     },
 )
 
-_explained(
+explained(
     DocumentStatus,
     "Where a document stands.",
     {
@@ -157,7 +116,7 @@ _explained(
     },
 )
 
-_explained(
+explained(
     DocumentStage,
     "What is being done for a document. With the status FAILED it is what failed.",
     {
@@ -169,7 +128,7 @@ _explained(
     },
 )
 
-_explained(
+explained(
     DocumentDeletionStatus,
     "How far the removal of a deleted document's content is.",
     {
@@ -178,7 +137,7 @@ _explained(
     },
 )
 
-_explained(
+explained(
     CrawlStatus,
     "Where a crawl stands.",
     {
@@ -188,7 +147,7 @@ _explained(
     },
 )
 
-_explained(
+explained(
     CrawlPageState,
     "What became of a page that a crawl has found.",
     {
@@ -199,13 +158,13 @@ _explained(
     },
 )
 
-_explained(
+explained(
     MessageRole,
     "Who wrote a message.",
     {MessageRole.USER: "The user: a question.", MessageRole.ASSISTANT: "The bot: an answer."},
 )
 
-_explained(
+explained(
     MessageStatus,
     "Where a message stands. All but STREAMING are final; questions are COMPLETED.",
     {
@@ -217,7 +176,7 @@ _explained(
     },
 )
 
-_explained(
+explained(
     SearchLeg,
     "A part of a search.",
     {
@@ -228,7 +187,7 @@ _explained(
     name="SearchLeg",
 )
 
-_explained(
+explained(
     SearchLegStatus,
     "What came of a leg.",
     {
@@ -240,7 +199,7 @@ _explained(
     name="SearchLegStatus",
 )
 
-_explained(
+explained(
     CandidateFate,
     "What came of a candidate.",
     {
@@ -254,7 +213,7 @@ _explained(
     name="CandidateFate",
 )
 
-_explained(
+explained(
     FinishReason,
     "Why a model stopped writing. With all but STOP and LENGTH the answer is FAILED.",
     {
@@ -272,14 +231,14 @@ _explained(
     },
 )
 
-_explained(
+explained(
     Rating,
     "What a user thinks of an answer.",
     {Rating.UP: "It helped.", Rating.DOWN: "It did not."},
     name="AnswerRating",
 )
 
-_explained(
+explained(
     Language,
     "Whose rules stem the words of documents and questions. Greek, Cyrillic, Arabic, Armenian, Devanagari and Tamil "
     "script tell that by themselves; Chinese, Japanese, Korean and Thai are cut without any.",
@@ -290,7 +249,7 @@ _explained(
     },
 )
 
-_explained(
+explained(
     EvaluationStatus,
     "Where an evaluation stands.",
     {
@@ -301,7 +260,7 @@ _explained(
     },
 )
 
-_explained(
+explained(
     ExportFormat,
     "What a conversation is written out as.",
     {

@@ -9,8 +9,9 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.base import BaseSchema
 
 from kyrochat.graphql.context import Context
-from kyrochat.graphql.cost import Cost, measure
+from kyrochat.graphql.cost import measure
 from kyrochat.graphql.list_sizes import SATURATED, shape_of
+from kyrochat.graphql.measures import Cost
 from kyrochat.graphql.transport.schema_setup import KyroSchema
 from kyrochat.graphql.transport.turns import current_turn
 

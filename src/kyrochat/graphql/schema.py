@@ -30,11 +30,12 @@ from kyrochat.graphql.ids import NOBODYS_ID, split_id
 from kyrochat.graphql.ingestion import IngestionMutation, IngestionQuery, IngestionSubscription
 from kyrochat.graphql.invitation_mutations import InvitationMutation
 from kyrochat.graphql.invitations import Invitation, InvitationQuery
+from kyrochat.graphql.key_guard import KeyGuard
 from kyrochat.graphql.limits import CostGuard
 from kyrochat.graphql.members import MemberMutation
 from kyrochat.graphql.node import Node
 from kyrochat.graphql.own_data import OwnDataMutation
-from kyrochat.graphql.permissions import NODES, KeyGuard, must_reach
+from kyrochat.graphql.permissions import NODES, must_reach
 from kyrochat.graphql.problems import EXCEPTION_HANDLERS
 from kyrochat.graphql.question_sets import QuestionSet, QuestionSetMutation, QuestionSetQuery
 from kyrochat.graphql.search_queries import SearchQuery

@@ -13,7 +13,8 @@ from kyrochat.rates.counters import Counters, CountersAway, MemoryCounters
 from kyrochat.rates.limits import Limit, WhenAway
 from kyrochat.rates.shared import open_shared
 from kyrochat.rates.window import used, wait_s
-from kyrochat.settings import Settings, Switch
+from kyrochat.setting_values import Switch
+from kyrochat.settings import Settings
 
 T = TypeVar("T")
 

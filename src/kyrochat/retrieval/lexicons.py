@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from kyrochat.retrieval import repository
+from kyrochat.retrieval import lexicon_repository, repository
 from kyrochat.retrieval.encodings import Encoder
 from kyrochat.retrieval.lexicon import Lexicon
 
@@ -23,12 +23,12 @@ class Lexicons:
 
     async def of_bot(self, session: AsyncSession, bot_id: UUID, encoder: Encoder, language: str) -> Lexicon:
         """Return the bot's lexicon; one from a fresh sample when none is stored yet."""
-        version = await repository.lexicon_version(session, bot_id)
+        version = await lexicon_repository.lexicon_version(session, bot_id)
         if version is None:
             return await sample_lexicon(session, bot_id, encoder, language)
         found = self._cached.get((bot_id, version))
         if found is None:
-            row = await repository.lexicon(session, bot_id)
+            row = await lexicon_repository.lexicon(session, bot_id)
             if row is None:
                 return await sample_lexicon(session, bot_id, encoder, language)
             try:
@@ -45,7 +45,7 @@ class Lexicons:
 async def sample_lexicon(session: AsyncSession, bot_id: UUID, encoder: Encoder, language: str) -> Lexicon:
     """Build a lexicon from a random sample of the bot's chunks."""
     chunk_count = await repository.chunk_count(session, bot_id)
-    sample = await repository.sample_chunks(session, bot_id, LEXICON_SAMPLE)
+    sample = await lexicon_repository.sample_chunks(session, bot_id, LEXICON_SAMPLE)
     return await asyncio.to_thread(
         lambda: Lexicon.build(
             (encoder.chunk_tokens(title, body, language, heading) for title, body, heading in sample), chunk_count

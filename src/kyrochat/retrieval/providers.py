@@ -21,7 +21,8 @@ from kyrochat.retrieval.pinecone_indexes import PineconeIndexes
 from kyrochat.retrieval.ports import AnswerModel, Embedder
 from kyrochat.retrieval.reranking import Reranking
 from kyrochat.retrieval.timeouts import Timeouts
-from kyrochat.settings import AnswerProvider, Settings, VectorStoreChoice
+from kyrochat.setting_values import AnswerProvider, VectorStoreChoice
+from kyrochat.settings import Settings
 
 log = logging.getLogger(__name__)
 

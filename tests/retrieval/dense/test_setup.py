@@ -10,7 +10,8 @@ from kyrochat.db.states import VectorStore
 from kyrochat.errors import ConfigurationError
 from kyrochat.retrieval.embedding_pace import PacedEmbedder
 from kyrochat.retrieval.providers import open_providers
-from kyrochat.settings import Settings, VectorStoreChoice
+from kyrochat.setting_values import VectorStoreChoice
+from kyrochat.settings import Settings
 
 GEMINI: dict[str, Any] = {"gemini_api_key": SecretStr("g")}
 SERVER: dict[str, Any] = {"embedding_base_url": "http://127.0.0.1:9/v1", "embedding_model": "tiny"}
