@@ -47,8 +47,8 @@ class KyroServer(uvicorn.Server):
         seconds = time.monotonic() - self._started_at
         registration = self._app.runtime.services.registration
         if await registration.needs_setup():
-            print(f"The first account needs the setup code {registration.setup_code}", flush=True)  # noqa: T201
-        print(f"KyroChat ready in {seconds:.1f} s · GraphQL {base}/graphql{graphiql}{mode}", flush=True)  # noqa: T201
+            print(f"The first account needs the setup code {registration.setup_code}", flush=True)  # noqa: T201 (for who looks at the terminal)
+        print(f"KyroChat ready in {seconds:.1f} s · GraphQL {base}/graphql{graphiql}{mode}", flush=True)  # noqa: T201 (for who looks at the terminal)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -117,7 +117,7 @@ async def work(settings: Settings) -> None:
             working(settings, concurrency, access, changes, store, provided.dense, provided.reranking) as worker,
             changes.listening(worker.queue.database.engine),
         ):
-            print(f"KyroChat works on up to {concurrency} jobs at once", flush=True)  # noqa: T201
+            print(f"KyroChat works on up to {concurrency} jobs at once", flush=True)  # noqa: T201 (for who looks at the terminal)
             await stop.wait()
 
 

@@ -7,6 +7,10 @@ import zipfile
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 # Compressing this much takes longer than handing it to a thread.
 _THREAD_BYTES = 32 * 1024
@@ -60,7 +64,7 @@ class _Sink(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]
+    def write(self, data: "ReadableBuffer") -> int:
         piece = bytes(data)
         self._written.append(piece)
         self.size += len(piece)

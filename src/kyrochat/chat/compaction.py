@@ -57,7 +57,7 @@ class LogCompaction:
         outage = Outage("Compacting answers' logs")
         while True:
             # First a pause: a start is busy enough. And spread, so that many processes do not sweep in step.
-            await asyncio.sleep(self.sweep_every_s * random.uniform(0.5, 1.0))  # noqa: S311
+            await asyncio.sleep(self.sweep_every_s * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
             try:
                 await self.sweep()
             except Exception as error:

@@ -242,7 +242,7 @@ class RunningAnswers:
                 outage.is_over()
             # Spread over the interval, so that many processes do not sweep in step. After an outage others need
             # that time, too, to renew the leases of answers that live.
-            await asyncio.sleep(interval_s * random.uniform(0.7, 1.0))  # noqa: S311
+            await asyncio.sleep(interval_s * random.uniform(0.7, 1.0))  # noqa: S311 (no secret)
 
     async def _wind_up(self) -> None:
         self.queue.close()

@@ -112,7 +112,7 @@ class Changes:
         """How long to wait for a bell before looking all the same."""
         if self._hears:
             # Apart from each other, so that they will not look all at once.
-            return CALM_S * random.uniform(0.5, 1.0)  # noqa: S311
+            return CALM_S * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
         return max(POLL_S, self._count / MAX_LOOKS_PER_S)
 
     @contextmanager

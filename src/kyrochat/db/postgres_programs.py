@@ -136,7 +136,7 @@ def _system_user() -> tuple[int, int]:
     except KeyError:
         try:
             # Two first starts at once: the second `useradd` fails, and the user is there.
-            subprocess.run(  # noqa: S603
+            subprocess.run(  # noqa: S603 - no shell, and every word is ours
                 ["/usr/sbin/useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER],
                 check=False,
                 capture_output=True,

@@ -50,7 +50,7 @@ async def wait_for_provider(database: Database, changes: Changes, job: ClaimedJo
     waits = int(job.payload.get("waits", 0))
     if waits >= MAX_WAITS:
         raise GiveUp(error.message)
-    delay_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(waits, 20)) * random.uniform(0.5, 1)  # noqa: S311
+    delay_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(waits, 20)) * random.uniform(0.5, 1)  # noqa: S311 (no secret)
     log.warning("Job %s waits %.0f s for a provider: %s", job.id, delay_s, error.message)
     async with database.begin([job.workspace_id]) as session:
         await postpone(session, job, error.message, delay_s, waits + 1)

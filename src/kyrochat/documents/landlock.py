@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import stat
 from collections.abc import Iterable
 
 # Calls by number: the C library has no functions for them. They are the same on all architectures.
@@ -60,7 +61,7 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: str) -> None:
     except OSError:  # what is not there needs no permission
         return
     try:
-        access = _EXECUTE | _READ_FILE | (_READ_DIR if os.path.isdir(path) else 0)  # noqa: PTH112
+        access = _EXECUTE | _READ_FILE | (_READ_DIR if stat.S_ISDIR(os.fstat(place).st_mode) else 0)
         rule = _PathBeneath(access, place)
         libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(rule), 0)
     finally:

@@ -27,7 +27,7 @@ def check_picture(path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise InvalidInput.at("plot", f"A picture is a file that ends in {' or '.join(SUFFIXES)}.")
     try:
-        import matplotlib.figure  # noqa: F401
+        import matplotlib.figure  # noqa: F401 (only to see whether it is there)
     except ImportError as error:
         raise ConfigurationError("Pictures need the extra: pip install 'kyrochat[eval]'") from error
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphql import DocumentNode, GraphQLError, OperationType
+from strawberry import Schema
 from strawberry.extensions import SchemaExtension
-from strawberry.schema.base import BaseSchema
 
 from kyrochat.graphql.context import Context
 from kyrochat.graphql.cost import measure
@@ -124,12 +124,12 @@ class CostGuard(SchemaExtension):
                 raise breach.as_error()
         yield
 
-    def _measured(self, schema: BaseSchema, document: DocumentNode) -> "tuple[Cost, Breach | None]":
+    def _measured(self, schema: Schema, document: DocumentNode) -> "tuple[Cost, Breach | None]":
         context = self.execution_context
         name, variables = context._provided_operation_name, context.variables or {}
 
         def find_out() -> "tuple[Cost, Breach | None]":
-            cost = measure(document, schema._schema, context.operation_name, variables)  # type: ignore[attr-defined]
+            cost = measure(document, schema._schema, context.operation_name, variables)
             return cost, find_breach(cost, self._limits)
 
         if not isinstance(schema, KyroSchema):

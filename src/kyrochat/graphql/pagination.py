@@ -81,7 +81,7 @@ def connection(
     to_node: Callable[[Row], NodeType],
     count: Callable[[], Awaitable[int]],
     *,
-    key: Callable[[Row], Any] = lambda row: row.id,  # type: ignore[attr-defined]
+    key: Callable[[Row], Any] = lambda row: row.id,  # type: ignore[attr-defined]  # as most rows have
 ) -> Connection[NodeType]:
     """Return a page of rows as a connection."""
     edges = [Edge(cursor=_cursor(key(row)), node=to_node(row)) for row in page.rows]

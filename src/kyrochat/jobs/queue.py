@@ -220,7 +220,7 @@ class Queue:
 
     def backoff(self, attempt: int) -> float:
         """Return how many seconds to wait after `attempt`; spread out, so that jobs that failed together part."""
-        return min(MAX_BACKOFF_S, self.backoff_s * 2.0 ** min(attempt - 1, 20)) * random.uniform(0.5, 1)  # noqa: S311
+        return min(MAX_BACKOFF_S, self.backoff_s * 2.0 ** min(attempt - 1, 20)) * random.uniform(0.5, 1)  # noqa: S311 (no secret)
 
     async def fail(
         self,

@@ -51,7 +51,7 @@ def _holds(condition: MetadataCondition) -> Condition:
     value = col(Document.attributes)[condition.key]
     found: list[Condition] = []
     if condition.exists is not None:
-        has_key = col(Document.attributes).has_key(condition.key)  # type: ignore[attr-defined]
+        has_key = col(Document.attributes).has_key(condition.key)  # type: ignore[attr-defined]  # JSONB has it
         found.append(has_key if condition.exists else ~has_key)
     if condition.equals is not None:
         found.append(_is_or_has(value, condition.equals))

@@ -6,7 +6,7 @@ import unicodedata
 from functools import lru_cache
 from itertools import chain, repeat
 
-import Stemmer  # type: ignore[import-not-found]
+import Stemmer  # type: ignore[import-not-found]  # compiled, and without types
 
 from kyrochat.retrieval.languages import AUTO, resolve_language
 from kyrochat.retrieval.stopwords import STOPWORDS

@@ -32,7 +32,7 @@ class AbortingHTTP(CutsStalledClients, HttpToolsProtocol):
     _left_to_discard = 0
     _refusal: HTTPStatus | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         """Wait for the first request, but not for ever."""
         super().connection_made(transport)
         self._start_clock()
