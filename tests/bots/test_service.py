@@ -79,6 +79,10 @@ async def test_a_bot_is_stored_as_given_and_found_by_id_and_by_name(bots: BotSer
     assert await bots.get(ada, made.id) == made
     assert [await bots.find(ada, name) for name in ("Librarian", "LIBRARIAN", str(made.id))] == [made] * 3
     assert await bots.find(ada, "nobody") is None
+    for bot_id, named in ((made.id, "nobody"), (new_id(), "LIBRARIAN"), (new_id(), str(made.id))):
+        assert await bots.named(ada, bot_id, named) == made
+    with pytest.raises(NotFound, match="There is no such bot"):
+        await bots.named(ada, new_id(), "nobody")
 
 
 async def test_a_bot_needs_no_more_than_a_name(bots: BotService, ada: Viewer) -> None:
@@ -194,6 +198,8 @@ async def test_anothers_bot_is_not_found_by_any_way_and_stays_as_it_is(
     assert await bots.get(ada, his.id) is None
     assert await bots.find(ada, "Librarian") is None
     assert await bots.find(ada, str(his.id)) is None
+    with pytest.raises(NotFound, match="There is no such bot"):
+        await bots.named(ada, his.id, "Librarian")
     assert await bots.many(ada, [his.id]) == []
     assert await bots.count(ada, None) == 0
     for bot_id in (his.id, new_id()):

@@ -177,6 +177,17 @@ class BotService:
             found = await repository.by_name(session, name_or_id, reach=viewer.reach)
         return found[0] if found else None
 
+    async def named(self, viewer: Viewer, bot_id: UUID, name_or_id: str) -> Bot:
+        """Return the viewer's bot of that id, or else the one that `find` finds.
+
+        Raises:
+            NotFound: the viewer has no such bot.
+        """
+        bot = await self.get(viewer, bot_id) or await self.find(viewer, name_or_id)
+        if bot is None:
+            raise NotFound("bot")
+        return bot
+
     async def many(self, viewer: Viewer, bot_ids: Sequence[UUID]) -> Sequence[Bot]:
         """Return those of the bots that the viewer has, in no order."""
         async with self.database.begin(viewer.workspaces) as session:

@@ -31,7 +31,7 @@ MAX_TURNS = 40
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a question belongs: in a conversation, after an answer of it; without one, at its beginning."""
+    """Where a question belongs: in a conversation, after an answer of it; without one, at its active branch's end."""
 
     conversation_id: UUID
     parent_id: UUID | None
@@ -76,6 +76,20 @@ class Transcripts:
             session.add(conversation)
             await session.flush()
             return Place(conversation.id, await _told(session, conversation, turns[-MAX_TURNS:]))
+
+    async def place_in(self, viewer: Viewer, bot_id: UUID, conversation_id: UUID) -> Place:
+        """Return where a question belongs that goes on with a conversation.
+
+        Raises:
+            NotFound: the viewer has no such conversation with the bot.
+            Forbidden: the viewer may not chat.
+        """
+        viewer.must(Act.CHAT)
+        async with self.database.begin(viewer.workspaces) as session:
+            conversation = await repository.conversation(session, conversation_id, viewer=viewer)
+        if conversation is None or conversation.bot_id != bot_id:
+            raise NotFound("conversation")
+        return Place(conversation.id, None)
 
     async def note(self, viewer: Viewer, answer: Message, turns: Sequence[Turn]) -> None:
         """Note that these turns, the answer's own text the last of them, lead to the answer."""

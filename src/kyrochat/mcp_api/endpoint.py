@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.errors import Forbidden, KyroError, Unauthenticated
-from kyrochat.mcp_api.tools import ToolServices
+from kyrochat.mcp_api.tools import VIEWER, ToolServices
 
 ViewerOf = Callable[[Request], Awaitable[Viewer]]
 
@@ -38,7 +38,7 @@ class MCPEndpoint:
         try:
             if "authorization" not in request.headers:
                 raise Unauthenticated("Send `Authorization: Bearer <API key>`; `createApiKey` makes one.")
-            scope["kyrochat.viewer"] = await self._viewer_of(request)
+            scope[VIEWER] = await self._viewer_of(request)
         except KyroError as error:
             await _refusal(error)(scope, receive, send)
             return

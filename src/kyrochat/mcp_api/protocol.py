@@ -12,9 +12,8 @@ from mcp.shared.exceptions import MCPError
 
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.errors import KyroError
-from kyrochat.mcp_api.tools import DOCUMENT_URI, TOOLS, ToolServices, read_document
+from kyrochat.mcp_api.tools import DOCUMENT_URI, TOOLS, VIEWER, ToolServices, read_document
 
-VIEWER = "kyrochat.viewer"
 MAX_BODY_BYTES = 256 * 1024
 # JSON-RPC's own, for arguments that are wrong.
 INVALID_PARAMS = -32602

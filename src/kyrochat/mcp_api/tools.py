@@ -11,7 +11,7 @@ from kyrochat.chat.awaited import AwaitedAnswer
 from kyrochat.chat.searching import SearchService
 from kyrochat.chat.service import ChatService
 from kyrochat.chat.transcripts import Place, Transcripts
-from kyrochat.db.keyset import MAX_PAGE, PageRequest
+from kyrochat.db.keyset import PageRequest
 from kyrochat.db.models import Bot
 from kyrochat.documents.service import DocumentService
 from kyrochat.errors import InvalidInput, NotFound
@@ -23,6 +23,8 @@ DEFAULT_PASSAGES = 8
 # A model reads them all: more would cost it its memory.
 MAX_PASSAGES = 20
 DOCUMENT_URI = "kyrochat://documents/"
+# Where the scope of a request says who asks.
+VIEWER = "kyrochat.viewer"
 
 Arguments = Mapping[str, Any]
 Result = dict[str, Any]
@@ -67,21 +69,14 @@ class Tool:
 async def list_bots(services: ToolServices, viewer: Viewer, arguments: Arguments) -> Result:
     """Return the viewer's bots, newest first."""
     del arguments
-    found: list[Bot] = []
-    after = None
-    while len(found) < MAX_BOTS:
-        page = await services.bots.page(viewer, None, PageRequest(MAX_PAGE, after))
-        found += page.rows
-        if not page.has_next:
-            break
-        after = page.rows[-1].id
-    shown = [{"id": services.id_of("Bot", bot.id), "name": bot.name, "description": bot.description} for bot in found]
+    bots = (await services.bots.page(viewer, None, PageRequest(MAX_BOTS))).rows
+    shown = [{"id": services.id_of("Bot", bot.id), "name": bot.name, "description": bot.description} for bot in bots]
     return {"bots": shown}
 
 
 async def search_documents(services: ToolServices, viewer: Viewer, arguments: Arguments) -> Result:
     """Return passages of a bot's documents, best first."""
-    bot = await _bot(services, viewer, _text(arguments, "bot"))
+    bot = await _bot(services, viewer, arguments)
     limit = arguments.get("limit", DEFAULT_PASSAGES)
     if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_PASSAGES:
         raise InvalidInput.at("limit", f"It is a number from 1 to {MAX_PASSAGES}.")
@@ -106,7 +101,7 @@ async def search_documents(services: ToolServices, viewer: Viewer, arguments: Ar
 
 async def ask_bot(services: ToolServices, viewer: Viewer, arguments: Arguments) -> Result:
     """Return a bot's answer with its citations."""
-    bot = await _bot(services, viewer, _text(arguments, "bot"))
+    bot = await _bot(services, viewer, arguments)
     turns = (Turn("user", _text(arguments, "question")),)
     place = await _place(services, viewer, bot, arguments.get("conversation"))
     answer = await AwaitedAnswer.begin(services.chat, services.transcripts, viewer, place, turns)
@@ -143,11 +138,9 @@ async def read_document(services: ToolServices, viewer: Viewer, uri: str) -> str
     return await services.documents.text(viewer, document, document.live_version, 0, None)
 
 
-async def _bot(services: ToolServices, viewer: Viewer, named: str) -> Bot:
-    bot = await services.bots.get(viewer, services.row_of("Bot", named)) or await services.bots.find(viewer, named)
-    if bot is None:
-        raise NotFound("bot")
-    return bot
+async def _bot(services: ToolServices, viewer: Viewer, arguments: Arguments) -> Bot:
+    named = _text(arguments, "bot")
+    return await services.bots.named(viewer, services.row_of("Bot", named), named)
 
 
 async def _place(services: ToolServices, viewer: Viewer, bot: Bot, conversation: object) -> Place:
@@ -155,10 +148,7 @@ async def _place(services: ToolServices, viewer: Viewer, bot: Bot, conversation:
         return await services.transcripts.place(viewer, bot.id, ())
     if not isinstance(conversation, str):
         raise InvalidInput.at("conversation", "It is the id of a conversation, as `ask_bot` returned it.")
-    found = await services.chat.conversations(viewer, [services.row_of("Conversation", conversation)])
-    if not found or found[0].bot_id != bot.id:
-        raise NotFound("conversation")
-    return Place(found[0].id, None)
+    return await services.transcripts.place_in(viewer, bot.id, services.row_of("Conversation", conversation))
 
 
 def _text(arguments: Arguments, name: str) -> str:

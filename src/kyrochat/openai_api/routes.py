@@ -1,11 +1,10 @@
 """`/v1/models` and `/v1/chat/completions`: bots for clients that speak OpenAI's API."""
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from time import time
-from typing import Any
 from uuid import UUID
 
 from starlette.requests import Request
@@ -18,10 +17,10 @@ from kyrochat.chat.awaited import AwaitedAnswer
 from kyrochat.chat.exchanges import AnswerInProgress
 from kyrochat.chat.service import ChatService
 from kyrochat.chat.transcripts import Place, Transcripts
-from kyrochat.db.keyset import MAX_PAGE, PageRequest
+from kyrochat.db.keyset import PageRequest
 from kyrochat.db.models import Bot
 from kyrochat.db.outage import is_outage
-from kyrochat.errors import InvalidInput, KyroError, NotFound, Overloaded, Unauthenticated
+from kyrochat.errors import InvalidInput, KyroError, Overloaded, Unauthenticated
 from kyrochat.openai_api.chat_request import ChatRequest, read_request
 from kyrochat.openai_api.replies import Reply, error_body, error_response, event, model_of
 from kyrochat.retrieval.types import Turn
@@ -77,14 +76,10 @@ class OpenAIRoutes:
 
     async def _models(self, request: Request) -> Response:
         viewer = await self._viewer(request)
-        services, found, after = self.services(), list[Mapping[str, Any]](), None
-        while len(found) < MAX_MODELS:
-            page = await services.bots.page(viewer, None, PageRequest(MAX_PAGE, after))
-            found += [model_of(bot, services.id_of("Bot", bot.id)) for bot in page.rows]
-            if not page.has_next:
-                break
-            after = page.rows[-1].id
-        return JSONResponse({"object": "list", "data": found})
+        services = self.services()
+        page = await services.bots.page(viewer, None, PageRequest(MAX_MODELS))
+        models = [model_of(bot, services.id_of("Bot", bot.id)) for bot in page.rows]
+        return JSONResponse({"object": "list", "data": models})
 
     async def _model(self, request: Request) -> Response:
         viewer = await self._viewer(request)
@@ -111,11 +106,7 @@ class OpenAIRoutes:
 
     async def _bot(self, viewer: Viewer, model: str) -> Bot:
         services = self.services()
-        bot = await services.bots.get(viewer, services.row_of("Bot", model))
-        bot = bot or await services.bots.find(viewer, model)
-        if bot is None:
-            raise NotFound("bot")
-        return bot
+        return await services.bots.named(viewer, services.row_of("Bot", model), model)
 
     async def _begin(self, viewer: Viewer, bot: Bot, asked: ChatRequest) -> AwaitedAnswer:
         services = self.services()
@@ -134,11 +125,7 @@ class OpenAIRoutes:
         services = self.services()
         if asked.conversation is None:
             return await services.transcripts.place(viewer, bot.id, asked.turns)
-        conversation_id = services.row_of("Conversation", asked.conversation)
-        (conversation,) = await services.chat.conversations(viewer, [conversation_id]) or (None,)
-        if conversation is None or conversation.bot_id != bot.id:
-            raise NotFound("conversation")
-        return Place(conversation.id, None)
+        return await services.transcripts.place_in(viewer, bot.id, services.row_of("Conversation", asked.conversation))
 
 
 async def _streamed(answer: AwaitedAnswer, reply: Reply, *, include_usage: bool) -> Response:
