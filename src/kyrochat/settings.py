@@ -266,7 +266,7 @@ class Settings(BaseSettings):
         """Where people reach the server, without a slash at the end."""
         if self.public_url is not None:
             return self.public_url.rstrip("/")
-        host = "localhost" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        host = "localhost" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 (named, not listened on)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
