@@ -18,6 +18,7 @@ from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot
 from kyrochat.db.outage import is_outage
 from kyrochat.db.states import FinishReason, MessageRole, MessageStatus
+from kyrochat.db.storable import storable
 from kyrochat.errors import ProviderFault, ProviderUnavailable
 from kyrochat.retrieval.budgets import Budget
 from kyrochat.retrieval.ports import AnswerModel
@@ -169,7 +170,7 @@ class Answerer:
             async for item in stream:
                 match item:
                     case TextPiece(text):
-                        piece = _storable(text)[: MAX_ANSWER_CHARS - output.chars]
+                        piece = storable(text)[: MAX_ANSWER_CHARS - output.chars]
                         # What was said before a search is a paragraph of its own.
                         apart = "\n\n" if not said and output.has_text else ""
                         said.append(piece)
@@ -199,8 +200,3 @@ class Answerer:
         return tuple(
             Turn("user" if role is MessageRole.USER else "assistant", text) for role, text in branch[:-1] if text
         )
-
-
-def _storable(text: str) -> str:
-    """Return the text without what PostgreSQL cannot hold; a model may write anything."""
-    return text.replace("\x00", "").encode("utf-8", "ignore").decode()

@@ -6,6 +6,7 @@ import re
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from kyrochat.db.storable import storable
 from kyrochat.retrieval.ports import AnswerModel
 from kyrochat.retrieval.types import Finished, Prompt, TextPiece, Usage
 
@@ -62,7 +63,7 @@ async def follow_ups(
 def questions_in(written: str, *, besides: str = "") -> tuple[str, ...]:
     """Return the lines that a model wrote as questions: bare, each once, and not the one that was asked."""
     found: dict[str, str] = {}
-    for line in written.replace("\x00", "").encode("utf-8", "ignore").decode().splitlines():
+    for line in storable(written).splitlines():
         bare = " ".join(_BULLET.sub("", line).strip(_AROUND).split())
         if bare and len(bare) <= MAX_CHARS and bare.endswith(("?", "？", "؟", ";")) and bare != besides.strip():
             found.setdefault(bare.casefold(), bare)

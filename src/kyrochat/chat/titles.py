@@ -19,7 +19,7 @@ def derived_title(question: str) -> str:
 def tidied_title(written: str) -> str:
     """Return what a model wrote as a title: one line without marks around it, not too long; '' for none."""
     clean = "".join(character for character in written if character.isprintable() or character.isspace())
-    lines = [line for line in clean.encode("utf-8", "ignore").decode().splitlines() if line.strip(_AROUND)]
+    lines = [line for line in clean.splitlines() if line.strip(_AROUND)]
     if not lines:
         return ""
     bare = _LABEL.sub("", lines[0].strip(_AROUND), count=1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from kyrochat.chat.events import ToolCalled
 from kyrochat.chat.output import Output
 from kyrochat.db.models import Bot
+from kyrochat.db.storable import storable
 from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval.budgets import PASSAGE_TOKENS, estimated_tokens
 from kyrochat.retrieval.prompting import search_result
@@ -101,7 +102,7 @@ class DocumentSearch:
         return found, known
 
     def _in_vain(self, call: ToolCall, problem: str) -> tuple[str, ToolCalled]:
-        return problem, ToolCalled(_storable(call.name)[:MAX_NAME_CHARS], _shown(call.arguments), problem=problem)
+        return problem, ToolCalled(storable(call.name)[:MAX_NAME_CHARS], _shown(call.arguments), problem=problem)
 
 
 def _place(passage: Passage) -> tuple[object, ...]:
@@ -118,7 +119,7 @@ def _asked(arguments: Mapping[str, object] | None) -> tuple[str, tuple[str, ...]
     tags = filters.get("tags") if isinstance(filters, Mapping) else None
     if not isinstance(filters, Mapping) or not (tags is None or _is_tags(tags)):
         return "`filters` must be an object, and its `tags` a list of texts."
-    return query, tuple(map(_storable, tags)) if tags else ()
+    return query, tuple(map(storable, tags)) if tags else ()
 
 
 def _is_tags(tags: object) -> bool:
@@ -136,12 +137,7 @@ def _shown(arguments: Mapping[str, object] | None) -> dict[str, object]:
     tags = filters.get("tags") if isinstance(filters, Mapping) else None
     shown: dict[str, object] = {}
     if isinstance(query, str):
-        shown["query"] = _storable(query)[:MAX_QUERY_CHARS]
+        shown["query"] = storable(query)[:MAX_QUERY_CHARS]
     if isinstance(tags, list) and tags and _is_tags(tags):
-        shown["filters"] = {"tags": [*map(_storable, tags)]}
+        shown["filters"] = {"tags": [*map(storable, tags)]}
     return shown
-
-
-def _storable(text: str) -> str:
-    """Return the text without what PostgreSQL cannot hold."""
-    return text.replace("\x00", "").encode("utf-8", "ignore").decode()

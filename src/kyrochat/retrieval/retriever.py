@@ -6,6 +6,7 @@ from time import perf_counter
 
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot
+from kyrochat.db.storable import storable
 from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval import filter_repository, repository
 from kyrochat.retrieval.dense import DenseRetrieval
@@ -79,7 +80,7 @@ class Retriever:
     async def _begun(self, bot: Bot, question: str, settings: SearchSettings) -> Search:
         used = settings.resolved(bot)
         # A model may ask, too, and write what PostgreSQL cannot hold.
-        question = question.replace("\x00", "").encode("utf-8", "ignore").decode()[:MAX_QUERY_CHARS]
+        question = storable(question)[:MAX_QUERY_CHARS]
         async with self.database.begin([bot.workspace_id]) as session:
             state = await repository.index_state(session, bot.id)
             documents = None
