@@ -2,7 +2,7 @@
 
 from kyrochat.client import KyroChat
 
-with KyroChat("http://127.0.0.1:8000", api_key="kyro_…") as chat:
+with KyroChat("http://127.0.0.1:8000", api_key="kck_…") as chat:
     for text in chat.ask("bot id", "When is the tower clock wound?"):
         print(text, end="")
 """
