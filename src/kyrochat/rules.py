@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from kyrochat.errors import InvalidInput, Issue
 
+# Beyond these nothing of ours has happened, and some times have no form in UTC.
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 

@@ -14,8 +14,6 @@ from kyrochat.db.models import AuditEntry
 from kyrochat.errors import Forbidden
 from kyrochat.rules import Rules
 
-# Beyond these no log has entries, and some times have no form in UTC.
-
 
 @dataclass(frozen=True, slots=True)
 class AuditReader:

@@ -6,15 +6,14 @@ from html import unescape
 
 from kyrochat.chat.cleaning.draft import Draft, Piece
 from kyrochat.chat.cleaning.markup import UNDECIDED, Undecided, read_label, read_target
-from kyrochat.chat.cleaning.sources import is_word
+from kyrochat.chat.cleaning.sources import ADDRESS_START, is_word
 
 BACKSLASH = "\\"
 REMOVED_LINK = "(link removed)"
 MAX_ADDRESS_CHARS = 2_000
 
-_SPECIAL = re.compile(r"[\\`~<&\[\](!:\n]|https?://|ftp://|www\.|mailto:", re.IGNORECASE)
+_SPECIAL = re.compile(rf"[\\`~<&\[\](!:\n]|{ADDRESS_START.pattern}", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s<]*")
-_ADDRESS_START = re.compile(r"https?://|ftp://|www\.|mailto:", re.IGNORECASE)
 _MAY_START_ADDRESS = re.compile(
     r"(?<![a-z0-9])(?:h(?:t(?:t(?:p(?:s?(?::/?)?)?)?)?)?|f(?:t(?:p(?::/?)?)?)?|w{1,3}|m(?:a(?:i(?:l(?:to?)?)?)?)?)\Z",
     re.IGNORECASE,
@@ -136,7 +135,7 @@ def address_at(draft: Draft) -> Iterable[Piece] | Undecided:
     part = _ADDRESS_END.sub("", run[: cut.start()] if cut else run)
     if cut and draft.sources.hold(part):
         return draft.shown(f"{' ' if draft.tail.endswith(BACKSLASH) else ''}<{part}>", len(part))
-    start = _ADDRESS_START.match(run)
+    start = ADDRESS_START.match(run)
     if start and len(part) <= start.end():
         return draft.shown(start.group(), start.end())
     draft.links += 1

@@ -14,6 +14,7 @@ MAX_ENTITY_CHARS = 33
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 _ENTITY = re.compile(r"&#?[A-Za-z0-9]{1,31};")
 _MAY_BECOME_ENTITY = re.compile(r"&#?[A-Za-z0-9]{0,31}\Z")
+_BACKTICKS = re.compile("`+")
 _TELLING = re.compile(r"[A-Za-z0-9:/.@]")
 _MARKUP_IN_CELL = re.compile(r"[<\[!:&]")
 
@@ -25,10 +26,10 @@ def backslash(draft: Draft) -> list[Piece] | Undecided:
         return UNDECIDED
     if following == "<":
         return draft.shown("&lt;", 2)
-    if following in (":", "/", ".") and following and may_begin_address(draft.tail):
+    if following in (":", "/", ".") and may_begin_address(draft.tail):
         # Escaped for some readers, and for others not: what comes is made safe without it.
         return draft.removed(1)
-    if following in _PUNCTUATION and following:
+    if following in _PUNCTUATION:
         return draft.shown("\\" + following, 2)
     return draft.shown("\\", 1)
 
@@ -54,7 +55,7 @@ def backticks(draft: Draft) -> list[Piece] | Undecided:
         newline = draft.text.find("\n", start, limit)
         end = newline if newline >= 0 else min(limit, len(draft.text))
         # One sign more is looked at, to know where a run ends.
-        for found in re.compile("`+").finditer(draft.text, start, end):
+        for found in _BACKTICKS.finditer(draft.text, start, end):
             if found.end() == len(draft.text) and not draft.is_all:
                 return UNDECIDED
             if len(found.group()) == length and found.end() <= end:

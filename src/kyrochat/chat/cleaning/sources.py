@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 STARTS = ("http://", "https://", "ftp://", "www.", "mailto:")
 """How addresses begin that readers of Markdown make links of without being asked."""
 
-_SCHEME = re.compile(r"(?:https?|ftp)://|www\.|mailto:", re.IGNORECASE)
+ADDRESS_START = re.compile(r"(?:https?|ftp)://|www\.|mailto:", re.IGNORECASE)
 # What would begin something else in Markdown, or end the address for some readers and not for others.
 _UNSAFE = re.compile(r"[\s<>\[\]\\`|\"{}^\x00-\x1f\x7f]")
 _GOES_ON = re.compile(r"[\w%=&-]")
@@ -29,7 +29,7 @@ class Sources:
 
     def hold(self, address: str) -> bool:
         """Say whether the address is in one of the texts: whole, or up to a place where a part of it ends."""
-        scheme = _SCHEME.match(address)
+        scheme = ADDRESS_START.match(address)
         if not scheme or scheme.end() == len(address) or _UNSAFE.search(address):
             return False
         return any(self._is_in(text, address) for text in self._texts)
