@@ -160,9 +160,8 @@ async def store(
         await _must_have_room(session, conversation, question.id)
     else:
         position += 1
-        parent_id = await _parent_id(session, conversation, request)
+        parent_id, document_filter = await _place(session, conversation, request)
         await _must_have_room(session, conversation, parent_id)
-        document_filter = await _filter(session, conversation, request)
         question = Message(
             id=message_id(conversation),
             workspace_id=conversation.workspace_id,
@@ -226,29 +225,22 @@ async def _question_of(session: AsyncSession, conversation: Conversation, answer
     return question
 
 
-async def _parent_id(
+async def _place(
     session: AsyncSession, conversation: Conversation, request: NewQuestion | EditedQuestion
-) -> UUID | None:
+) -> tuple[UUID | None, dict[str, Any] | None]:
+    """Return what the question follows, and the documents that it is for."""
     if isinstance(request, EditedQuestion):
         edited = await repository.message_in(session, conversation.id, request.question_id)
         if edited is None:
             raise NotFound("question")
-        return edited.parent_id
+        return edited.parent_id, edited.document_filter
+    wanted = None if request.filter == NO_FILTER else request.filter.to_json()
     if request.parent_id is None:
-        return await tree_repository.active_leaf(session, conversation.id)
+        return await tree_repository.active_leaf(session, conversation.id), wanted
     parent = await repository.message_in(session, conversation.id, request.parent_id)
     if parent is None or parent.role is not MessageRole.ASSISTANT:
         raise InvalidInput.at("parentId", "It names no answer of this conversation.")
-    return parent.id
-
-
-async def _filter(
-    session: AsyncSession, conversation: Conversation, request: NewQuestion | EditedQuestion
-) -> dict[str, Any] | None:
-    if isinstance(request, EditedQuestion):
-        edited = await repository.message_in(session, conversation.id, request.question_id)
-        return edited.document_filter if edited else None
-    return None if request.filter == NO_FILTER else request.filter.to_json()
+    return parent.id, wanted
 
 
 async def _must_have_room(session: AsyncSession, conversation: Conversation, parent_id: UUID | None) -> None:
