@@ -156,7 +156,7 @@ async def test_what_the_server_refuses_is_an_error_with_its_code(server: Server)
             await wrong.bots()
 
 
-async def test_a_session_is_renewed_by_itself(server: Server) -> None:
+async def test_a_session_is_renewed_by_itself(server: Server, tmp_path: Path) -> None:
     async with AsyncKyroChat(server.url) as chat:
         bot = await with_note(chat)
         for _ in range(2):
@@ -164,6 +164,9 @@ async def test_a_session_is_renewed_by_itself(server: Server) -> None:
             assert await chat.bots() == [bot]
         chat._connection._credential = "expired"
         assert "Mondays" in (await chat.ask(bot, QUESTION).whole()).text
+        (tmp_path / "hours.txt").write_text("The reading room opens at nine on weekdays.")
+        chat._connection._credential = "expired"
+        assert (await chat.add_file(bot, tmp_path / "hours.txt")).title == "hours.txt"
 
 
 def _journey(url: str) -> str:

@@ -1,7 +1,7 @@
 """One server over HTTP: operations as JSON, subscriptions as server-sent events."""
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -44,23 +44,22 @@ class Connection:
             KyroChatError: the server refused it.
             httpx2.TransportError: there was no answer.
         """
-        try:
-            return _only_field(await self._post(document, variables))
-        except KyroChatError as error:
-            if not await self._renewed(error):
-                raise
-        return _only_field(await self._post(document, variables))
+        return await self._signed_in(lambda: self._post(document, variables))
 
     async def upload(self, document: str, variables: Mapping[str, Any], name: str, content: bytes) -> Any:
-        """Return the value of a mutation whose `$input` has a `file`."""
+        """Return the value of a mutation whose `$input` has a `file`; raise what `run` does."""
         entered = {"query": document, "variables": variables}
-        response = await self._http.post(
-            self.url,
-            data={"operations": json.dumps(entered), "map": '{"0": ["variables.input.file"]}'},
-            files={"0": (name, content)},
-            headers={**self._headers, "GraphQL-Require-Preflight": "1"},
-        )
-        return _only_field(_answer(response))
+
+        async def send() -> Mapping[str, Any]:
+            response = await self._http.post(
+                self.url,
+                data={"operations": json.dumps(entered), "map": '{"0": ["variables.input.file"]}'},
+                files={"0": (name, content)},
+                headers={**self._headers, "GraphQL-Require-Preflight": "1"},
+            )
+            return _answer(response)
+
+        return await self._signed_in(send)
 
     async def watch(self, document: str, variables: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
         """Yield the values of a subscription's only root field, up to its end.
@@ -81,6 +80,15 @@ class Connection:
         async with aclosing(self._stream(document, variables)) as values:
             async for value in values:
                 yield value
+
+    async def _signed_in(self, send: Callable[[], Awaitable[Mapping[str, Any]]]) -> Any:
+        """Return the root field of what is answered, if need be with a renewed session."""
+        try:
+            return _only_field(await send())
+        except KyroChatError as error:
+            if not await self._renewed(error):
+                raise
+        return _only_field(await send())
 
     async def _stream(self, document: str, variables: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
         body = {"query": document, "variables": variables}
