@@ -169,6 +169,14 @@ async def test_a_session_is_renewed_by_itself(server: Server, tmp_path: Path) ->
         assert (await chat.add_file(bot, tmp_path / "hours.txt")).title == "hours.txt"
 
 
+async def test_of_operations_at_once_one_renews_the_session_for_all(server: Server) -> None:
+    async with AsyncKyroChat(server.url) as chat:
+        await chat.register(*account())
+        chat._connection._credential = "expired"
+
+        assert await asyncio.gather(*(chat.bots() for _ in range(5))) == [[]] * 5
+
+
 def _journey(url: str) -> str:
     with KyroChat(url) as chat:
         chat.register(*account())

@@ -1,5 +1,6 @@
 """One server over HTTP: operations as JSON, subscriptions as server-sent events."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -25,6 +26,7 @@ class Connection:
         self.url = url.rstrip("/").removesuffix("/graphql") + "/graphql"
         self._credential = credential
         self._refresh_token: str | None = None
+        self._renewing = asyncio.Lock()
         self._owned = http is None
         self._http = http or httpx2.AsyncClient(timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=10.0))
 
@@ -69,13 +71,14 @@ class Connection:
             StreamBroken: the connection ended first.
             httpx2.TransportError: the connection broke.
         """
+        used = self._credential
         try:
             async with aclosing(self._stream(document, variables)) as values:
                 async for value in values:
                     yield value
             return
         except KyroChatError as error:
-            if not await self._renewed(error):
+            if not await self._renewed(error, used):
                 raise
         async with aclosing(self._stream(document, variables)) as values:
             async for value in values:
@@ -83,10 +86,11 @@ class Connection:
 
     async def _signed_in(self, send: Callable[[], Awaitable[Mapping[str, Any]]]) -> Any:
         """Return the root field of what is answered, if need be with a renewed session."""
+        used = self._credential
         try:
             return _only_field(await send())
         except KyroChatError as error:
-            if not await self._renewed(error):
+            if not await self._renewed(error, used):
                 raise
         return _only_field(await send())
 
@@ -112,14 +116,19 @@ class Connection:
         body = {"query": document, "variables": dict(variables or {})}
         return _answer(await self._http.post(self.url, json=body, headers=self._headers))
 
-    async def _renewed(self, error: KyroChatError) -> bool:
-        """Exchange the refresh token for a new session, if that is what is missing."""
-        if error.code != "UNAUTHENTICATED" or self._refresh_token is None:
+    async def _renewed(self, error: KyroChatError, used: str | None) -> bool:
+        """Exchange the refresh token for a new session, if that is what is missing: once for all who `used` the old."""
+        if error.code != "UNAUTHENTICATED":
             return False
-        token, self._refresh_token = self._refresh_token, None
-        answer = await self._post(operations.REFRESH, {"input": {"refreshToken": token}})
-        self.use_session(_only_field(answer))
-        return True
+        async with self._renewing:
+            if self._credential != used:
+                return True
+            if self._refresh_token is None:
+                return False
+            token, self._refresh_token = self._refresh_token, None
+            answer = await self._post(operations.REFRESH, {"input": {"refreshToken": token}})
+            self.use_session(_only_field(answer))
+            return True
 
     @property
     def _headers(self) -> dict[str, str]:
