@@ -1,6 +1,6 @@
 """Conversations, messages and answers in the schema."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, cast
 from uuid import UUID
@@ -59,10 +59,7 @@ class Conversation(Node):
     @strawberry.field(description="The bot that answers.")
     async def bot(self, info: Info) -> Annotated["Bot", strawberry.lazy("kyrochat.graphql.bots")]:
         """Load."""
-        row = await info.context.bots.load(self.row.bot_id)
-        if row is None:  # deleted in this very moment
-            raise NotFound("bot")
-        return cast("Bot", translate(row, info.context))
+        return cast("Bot", translate(await info.context.bot(self.row.bot_id), info.context))
 
     @strawberry.field(
         description="The messages of its active branch, newest first; `last` begins with the oldest. "
@@ -241,7 +238,7 @@ async def _messages(
     )
 
 
-def _message_ids(row_ids: list[UUID]) -> list[strawberry.ID]:
+def _message_ids(row_ids: Sequence[UUID]) -> list[strawberry.ID]:
     return [global_id("Message", row_id) for row_id in row_ids]
 
 

@@ -1,6 +1,6 @@
 """What one operation has at hand: the services, who asks, and its loaders."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -29,7 +29,7 @@ from kyrochat.db.models import (
     Workspace,
 )
 from kyrochat.db.states import CrawlPageState, WorkspaceRole
-from kyrochat.errors import KyroError, Unauthenticated
+from kyrochat.errors import KyroError, NotFound, Unauthenticated
 from kyrochat.graphql.services import Services
 from kyrochat.graphql.transport.grants import Renew
 from kyrochat.rates.limits import POINTS_PER_ADDRESS, POINTS_PER_KEY, POINTS_PER_USER
@@ -42,6 +42,8 @@ class _Row(Protocol):
 
 
 R = TypeVar("R", bound=_Row)
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 @dataclass(eq=False)
@@ -88,6 +90,17 @@ class Context:
         """Bots by id."""
         return _by_id(lambda ids: self.services.bots.many(self.viewer, ids))
 
+    async def bot(self, bot_id: UUID) -> Bot:
+        """Return the bot of a row that the viewer sees.
+
+        Raises:
+            NotFound: it was deleted in this very moment.
+        """
+        row = await self.bots.load(bot_id)
+        if row is None:
+            raise NotFound("bot")
+        return row
+
     @cached_property
     def documents(self) -> DataLoader[UUID, Document | None]:
         """Documents by id."""
@@ -127,12 +140,7 @@ class Context:
     @cached_property
     def question_counts(self) -> DataLoader[UUID, int]:
         """How many questions a set has, by set."""
-
-        async def load(set_ids: list[UUID]) -> list[int]:
-            found = await self.services.question_sets.count_questions(self.viewer, set_ids)
-            return [found.get(set_id, 0) for set_id in set_ids]
-
-        return DataLoader(load_fn=load, cache=False)
+        return _by_key(lambda ids: self.services.question_sets.count_questions(self.viewer, ids), 0)
 
     @cached_property
     def evaluations(self) -> DataLoader[UUID, Evaluation | None]:
@@ -152,22 +160,12 @@ class Context:
     @cached_property
     def active_leaves(self) -> DataLoader[UUID, UUID | None]:
         """The last message of the active branch, by conversation."""
-
-        async def load(conversation_ids: list[UUID]) -> list[UUID | None]:
-            found = await self.services.chat.active_leaves(self.viewer, conversation_ids)
-            return [found.get(conversation_id) for conversation_id in conversation_ids]
-
-        return DataLoader(load_fn=load, cache=False)
+        return _by_key(lambda ids: self.services.chat.active_leaves(self.viewer, ids), None)
 
     @cached_property
-    def replies(self) -> DataLoader[tuple[UUID, UUID | None], list[UUID]]:
+    def replies(self) -> DataLoader[tuple[UUID, UUID | None], Sequence[UUID]]:
         """Messages by conversation and by what they reply to, the oldest first; None: what begins the conversation."""
-
-        async def load(places: list[tuple[UUID, UUID | None]]) -> list[list[UUID]]:
-            found = await self.services.chat.replies(self.viewer, places)
-            return [found.get(place, []) for place in places]
-
-        return DataLoader(load_fn=load, cache=False)
+        return _by_key(lambda places: self.services.chat.replies(self.viewer, places), ())
 
     @cached_property
     def feedback(self) -> DataLoader[UUID, RatedAnswer | None]:
@@ -188,14 +186,9 @@ class Context:
     @cached_property
     def shares_of(self) -> DataLoader[UUID, list[ConversationShare]]:
         """Links by conversation."""
-
-        async def load(conversation_ids: list[UUID]) -> list[list[ConversationShare]]:
-            found: dict[UUID, list[ConversationShare]] = {each: [] for each in conversation_ids}
-            for share in await self.services.sharing.of_conversations(self.viewer, conversation_ids):
-                found[share.conversation_id].append(share)
-            return [found[conversation_id] for conversation_id in conversation_ids]
-
-        return DataLoader(load_fn=load, cache=False)
+        return _grouped(
+            lambda ids: self.services.sharing.of_conversations(self.viewer, ids), lambda share: share.conversation_id
+        )
 
     @cached_property
     def workspaces(self) -> DataLoader[UUID, Workspace | None]:
@@ -230,45 +223,24 @@ class Context:
     @cached_property
     def tokens_used_today(self) -> DataLoader[UUID, int]:
         """Tokens by API key."""
-
-        async def load(key_ids: list[UUID]) -> list[int]:
-            used = await self.services.api_keys.tokens_used_today(self.viewer, key_ids)
-            return [used.get(key_id, 0) for key_id in key_ids]
-
-        return DataLoader(load_fn=load, cache=False)
+        return _by_key(lambda ids: self.services.api_keys.tokens_used_today(self.viewer, ids), 0)
 
     @cached_property
     def last_active(self) -> DataLoader[UUID, datetime | None]:
         """When users were last here, by their ids."""
-
-        async def load(user_ids: list[UUID]) -> list[datetime | None]:
-            found = await self.services.users.last_active(self.viewer, user_ids)
-            return [found.get(user_id) for user_id in user_ids]
-
-        return DataLoader(load_fn=load, cache=False)
+        return _by_key(lambda ids: self.services.users.last_active(self.viewer, ids), None)
 
     @cached_property
     def citations(self) -> DataLoader[UUID, list[Citation]]:
         """Citations by message."""
-
-        async def load(message_ids: list[UUID]) -> list[list[Citation]]:
-            found: dict[UUID, list[Citation]] = {message_id: [] for message_id in message_ids}
-            for citation in await self.services.chat.citations(self.viewer, message_ids):
-                found[citation.message_id].append(citation)
-            # By the ids asked for: one that two objects of an answer share is asked for twice.
-            return [found[message_id] for message_id in message_ids]
-
-        return DataLoader(load_fn=load, cache=False)
+        return _grouped(
+            lambda ids: self.services.chat.citations(self.viewer, ids), lambda citation: citation.message_id
+        )
 
     @cached_property
     def searches(self) -> DataLoader[UUID, tuple[SearchTrace, ...]]:
         """What was searched for answers, by message."""
-
-        async def load(message_ids: list[UUID]) -> list[tuple[SearchTrace, ...]]:
-            found = await self.services.chat.searches(self.viewer, message_ids)
-            return [found.get(message_id, ()) for message_id in message_ids]
-
-        return DataLoader(load_fn=load, cache=False)
+        return _by_key(lambda ids: self.services.chat.searches(self.viewer, ids), ())
 
 
 Info = strawberry.Info[Context, None]
@@ -279,5 +251,26 @@ def _by_id(load: Callable[[Sequence[UUID]], Awaitable[Sequence[R]]]) -> DataLoad
     async def load_in_order(ids: list[UUID]) -> list[R | None]:
         found = {row.id: row for row in await load(list(dict.fromkeys(ids)))}
         return [found.get(row_id) for row_id in ids]
+
+    return DataLoader(load_fn=load_in_order, cache=False)
+
+
+def _by_key(load: Callable[[list[K]], Awaitable[Mapping[K, V]]], missing: V) -> DataLoader[K, V]:
+    async def load_in_order(keys: list[K]) -> list[V]:
+        found = await load(keys)
+        return [found.get(key, missing) for key in keys]
+
+    return DataLoader(load_fn=load_in_order, cache=False)
+
+
+def _grouped(
+    load: Callable[[list[UUID]], Awaitable[Sequence[V]]], owner: Callable[[V], UUID]
+) -> DataLoader[UUID, list[V]]:
+    async def load_in_order(ids: list[UUID]) -> list[list[V]]:
+        found: dict[UUID, list[V]] = {each: [] for each in ids}
+        for row in await load(ids):
+            found[owner(row)].append(row)
+        # By the ids asked for: one that two objects of an answer share is asked for twice.
+        return [found[each] for each in ids]
 
     return DataLoader(load_fn=load_in_order, cache=False)

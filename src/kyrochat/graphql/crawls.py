@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated
 from uuid import UUID
 
 import strawberry
@@ -10,7 +10,6 @@ from strawberry import UNSET
 
 from kyrochat.db import models
 from kyrochat.documents.web.crawls import DEFAULT_DEPTH, DEFAULT_PAGES
-from kyrochat.errors import NotFound
 from kyrochat.graphql.bots import Bot, BotId
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.documents import Document
@@ -81,10 +80,7 @@ class Crawl(Node):
     @strawberry.field(description="The bot that answers from the pages.")
     async def bot(self, info: Info) -> Bot:
         """Load."""
-        row = await info.context.bots.load(self.row.bot_id)
-        if row is None:  # deleted in this very moment
-            raise NotFound("bot")
-        return cast(Bot, translate(row, info.context))
+        return Bot.from_row(await info.context.bot(self.row.bot_id), info.context)
 
     @strawberry.field(description="How many pages are still to be visited.")
     async def pages_waiting(self, info: Info) -> int:

@@ -8,7 +8,6 @@ import strawberry
 from strawberry import UNSET
 
 from kyrochat.db import models
-from kyrochat.errors import NotFound
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.enums import DocumentDeletionStatus, DocumentSource, DocumentStage, DocumentStatus
 from kyrochat.graphql.filters import Metadata
@@ -83,10 +82,7 @@ class Document(Node):
     @strawberry.field(description="The bot that answers from it.")
     async def bot(self, info: Info) -> Annotated["Bot", strawberry.lazy("kyrochat.graphql.bots")]:
         """Load."""
-        row = await info.context.bots.load(self.row.bot_id)
-        if row is None:  # deleted in this very moment
-            raise NotFound("bot")
-        return cast("Bot", translate(row, info.context))
+        return cast("Bot", translate(await info.context.bot(self.row.bot_id), info.context))
 
     @strawberry.field(
         description="How often its page is read again, in seconds; null: never by itself, or it is not from the web."

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated
 from uuid import UUID
 
 import strawberry
@@ -117,10 +117,7 @@ class Evaluation(Node):
     @strawberry.field(description="The bot that is asked.")
     async def bot(self, info: Info) -> Bot:
         """Load."""
-        row = await info.context.bots.load(self.row.bot_id)
-        if row is None:  # deleted in this very moment
-            raise NotFound("bot")
-        return cast(Bot, translate(row, info.context))
+        return Bot.from_row(await info.context.bot(self.row.bot_id), info.context)
 
     @strawberry.field(description="The set of its questions.")
     async def question_set(self, info: Info) -> QuestionSet:

@@ -1,14 +1,13 @@
 """Sets of questions in the schema."""
 
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated
 from uuid import UUID
 
 import strawberry
 from strawberry import UNSET
 
 from kyrochat.db import models
-from kyrochat.errors import NotFound
 from kyrochat.evaluation.question_sets import NewQuestion
 from kyrochat.graphql.bots import Bot, BotId
 from kyrochat.graphql.context import Context, Info
@@ -62,10 +61,7 @@ class QuestionSet(Node):
     @strawberry.field(description="The bot that it was made for.")
     async def bot(self, info: Info) -> Bot:
         """Load."""
-        row = await info.context.bots.load(self.row.bot_id)
-        if row is None:  # deleted in this very moment
-            raise NotFound("bot")
-        return cast(Bot, translate(row, info.context))
+        return Bot.from_row(await info.context.bot(self.row.bot_id), info.context)
 
     @strawberry.field(description="How many questions it has.")
     async def question_count(self, info: Info) -> int:
