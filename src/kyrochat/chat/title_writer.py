@@ -3,17 +3,17 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from kyrochat.chat import repository
+from kyrochat.chat.side_requests import reply
 from kyrochat.chat.titles import tidied_title
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot, Conversation
 from kyrochat.db.states import TitleOrigin
 from kyrochat.retrieval.ports import AnswerModel
-from kyrochat.retrieval.types import Prompt, TextPiece
 
 TASK = """\
 You give titles to conversations. You get the first question of one. Reply with a title for it and nothing else: at most
@@ -67,20 +67,11 @@ class TitleWriter:
     async def _entitle(self, conversation_id: UUID, workspace_id: UUID, bot: Bot, question: str) -> None:
         try:
             async with asyncio.timeout(self.timeout_s):
-                title = tidied_title(await self._written(bot, question))
+                told = question[:MAX_QUESTION_CHARS]
+                written, _ = await reply(self.model, bot.model, TASK, told, max_chars=MAX_READ_CHARS)
+            title = tidied_title(written)
             if title:
                 async with self.database.begin([workspace_id]) as session:
                     await repository.entitle(session, conversation_id, title, TitleOrigin.GENERATED)
         except Exception as error:  # whatever it is, there is a title already
             log.info("A title was not written (%s)", type(error).__name__)
-
-    async def _written(self, bot: Bot, question: str) -> str:
-        prompt = Prompt("", (), (), question[:MAX_QUESTION_CHARS], model=bot.model, temperature=0.0, task=TASK)
-        text = ""
-        async with aclosing(self.model.stream(prompt)) as stream:
-            async for item in stream:
-                if isinstance(item, TextPiece):
-                    text += item.text
-                if len(text) > MAX_READ_CHARS:
-                    break
-        return text
