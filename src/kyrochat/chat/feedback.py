@@ -149,7 +149,7 @@ async def _with_answers(session: AsyncSession, ratings: Sequence[AnswerRating]) 
     exchanges = {
         answer.id: (question, answer) for question, answer in await feedback_repository.exchanges(session, ids)
     }
-    cited = await feedback_repository.citations(session, ids)
+    cited = await repository.shown_citations(session, ids)
     return [
         RatedAnswer(
             rating,

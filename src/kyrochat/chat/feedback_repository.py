@@ -13,7 +13,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from kyrochat.db.columns import new_id
 from kyrochat.db.keyset import Page, PageRequest, page
-from kyrochat.db.models import AnswerRating, Bot, Citation, Message
+from kyrochat.db.models import AnswerRating, Bot, Message
 from kyrochat.db.states import Rating
 
 
@@ -72,9 +72,3 @@ async def exchanges(session: AsyncSession, answer_ids: Sequence[UUID]) -> Sequen
     answer = aliased(Message)
     query = select(Message, answer).join(answer, col(Message.id) == answer.parent_id)
     return (await session.exec(query.where(col(answer.id).in_(answer_ids)))).all()
-
-
-async def citations(session: AsyncSession, answer_ids: Sequence[UUID]) -> Sequence[Citation]:
-    """Return the citations of answers, by answer and number. The caller knows that the viewer may see them."""
-    query = select(Citation).where(col(Citation.message_id).in_(answer_ids))
-    return (await session.exec(query.order_by(col(Citation.message_id), col(Citation.number)))).all()

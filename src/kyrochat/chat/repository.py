@@ -195,6 +195,12 @@ async def citations(session: AsyncSession, message_ids: Sequence[UUID], *, viewe
     return (await session.exec(query)).all()
 
 
+async def shown_citations(session: AsyncSession, answer_ids: Sequence[UUID]) -> Sequence[Citation]:
+    """Return the citations of answers, by answer and number. The caller knows that the viewer may see them."""
+    query = select(Citation).where(col(Citation.message_id).in_(answer_ids))
+    return (await session.exec(query.order_by(col(Citation.message_id), col(Citation.number)))).all()
+
+
 async def searches(session: AsyncSession, message_ids: Sequence[UUID], *, viewer: Viewer) -> Sequence[AnswerSearch]:
     """Return the searches for those of the messages that are in the user's conversations, in order."""
     own = own_conversations(viewer).subquery()

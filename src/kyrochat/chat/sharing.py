@@ -13,7 +13,6 @@ from kyrochat.accounts.tokens import SHARE_PREFIX, new_secret, secret_hash
 from kyrochat.accounts.viewer import Client, Viewer
 from kyrochat.chat import repository, share_repository, tree_repository
 from kyrochat.chat.exchanges import locked
-from kyrochat.chat.feedback_repository import citations
 from kyrochat.db.engine import Database, widen
 from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import Citation, Conversation, ConversationShare, Message
@@ -164,7 +163,7 @@ class SharingService:
         share = shared.share
         async with self.database.begin([share.workspace_id]) as session:
             found = await tree_repository.branch_page(session, share.conversation_id, share.leaf_id, request)
-            quotes = await citations(session, [row.id for row in found.rows])
+            quotes = await repository.shown_citations(session, [row.id for row in found.rows])
         rows = [SharedMessage(row, [each for each in quotes if each.message_id == row.id]) for row in found.rows]
         return Page(rows, has_next=found.has_next, has_previous=found.has_previous)
 
