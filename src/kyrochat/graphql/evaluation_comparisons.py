@@ -7,11 +7,10 @@ import strawberry
 from kyrochat.errors import InvalidInput
 from kyrochat.evaluation import comparison
 from kyrochat.evaluation.scoring import NDCG
-from kyrochat.evaluation.types import Question
 from kyrochat.graphql.context import Info
 from kyrochat.graphql.evaluations import EvaluatedQuestion, EvaluationId
 from kyrochat.graphql.ids import row_id
-from kyrochat.graphql.question_sets import EvaluationQuestion, shown
+from kyrochat.graphql.question_sets import EvaluationQuestion
 
 MAX_CHANGES = 100
 
@@ -57,12 +56,11 @@ class QuestionChange:
     @classmethod
     def from_value(cls, value: comparison.QuestionChange) -> "QuestionChange":
         """Translate."""
-        question = _question(value.after.question)
         return cls(
-            question=question,
+            question=EvaluationQuestion.from_value(value.after.question),
             difference=value.differences[NDCG],
-            before=EvaluatedQuestion.from_value(value.before, question),
-            after=EvaluatedQuestion.from_value(value.after, question),
+            before=EvaluatedQuestion.from_value(value.before),
+            after=EvaluatedQuestion.from_value(value.after),
         )
 
 
@@ -116,12 +114,3 @@ class EvaluationComparisonQuery:
             changed_count=len(found.changed),
             figures=[FigureChange.from_value(each) for each in found.figures],
         )
-
-
-def _question(question: Question) -> EvaluationQuestion:
-    return EvaluationQuestion(
-        text=question.text,
-        documents=[shown(name) for name in question.documents],
-        quotes=list(question.quotes),
-        answerable=question.is_answerable,
-    )

@@ -57,15 +57,10 @@ class EvaluatedQuestion:
     ranking: list[EvaluatedPlace] = strawberry.field(description="What was found, best first.")
 
     @classmethod
-    def from_rows(cls, row: models.EvaluationResult, question: models.EvaluationQuestion) -> "EvaluatedQuestion":
-        """Translate."""
-        return cls.from_value(scored_of(row, question), EvaluationQuestion.from_row(question))
-
-    @classmethod
-    def from_value(cls, scored: Scored, question: EvaluationQuestion) -> "EvaluatedQuestion":
+    def from_value(cls, scored: Scored) -> "EvaluatedQuestion":
         """Translate."""
         return cls(
-            question=question,
+            question=EvaluationQuestion.from_value(scored.question),
             figures=QuestionFigures.from_measures(scored.measures) if scored.measures else None,
             milliseconds=scored.milliseconds,
             degraded=scored.degraded,
@@ -136,7 +131,7 @@ class Evaluation(Node):
         page = await evaluations.results_of(viewer, self.row, page_request(first, after, last, before))
         return connection(
             page,
-            lambda pair: EvaluatedQuestion.from_rows(*pair),
+            lambda pair: EvaluatedQuestion.from_value(scored_of(*pair)),
             lambda: evaluations.count_results(viewer, self.row),
             key=lambda pair: pair[0].id,
         )

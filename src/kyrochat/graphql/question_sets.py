@@ -9,6 +9,8 @@ from strawberry import UNSET
 
 from kyrochat.db import models
 from kyrochat.evaluation.question_sets import NewQuestion
+from kyrochat.evaluation.stored import question_of
+from kyrochat.evaluation.types import Question
 from kyrochat.graphql.bots import Bot, BotId
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.ids import global_id, row_id, split_id
@@ -27,7 +29,7 @@ QUOTES = (
 
 @strawberry.type(description="A question of a set, and what should be found for it.")
 class EvaluationQuestion:
-    """From models.EvaluationQuestion."""
+    """From evaluation.types.Question."""
 
     text: str = strawberry.field(description="The question.")
     documents: list[str] = strawberry.field(description=DOCUMENTS)
@@ -35,13 +37,13 @@ class EvaluationQuestion:
     answerable: bool = strawberry.field(description="Whether anything should be found.")
 
     @classmethod
-    def from_row(cls, row: models.EvaluationQuestion) -> "EvaluationQuestion":
+    def from_value(cls, question: Question) -> "EvaluationQuestion":
         """Translate."""
         return cls(
-            text=row.text,
-            documents=[shown(name) for name in row.documents],
-            quotes=list(row.quotes),
-            answerable=bool(row.documents or row.quotes),
+            text=question.text,
+            documents=[_shown(name) for name in question.documents],
+            quotes=list(question.quotes),
+            answerable=question.is_answerable,
         )
 
 
@@ -75,7 +77,11 @@ class QuestionSet(Node):
         """Page."""
         sets, viewer = info.context.services.question_sets, info.context.viewer
         page = await sets.questions_of(viewer, self.row, page_request(first, after, last, before))
-        return connection(page, EvaluationQuestion.from_row, lambda: info.context.question_counts.load(self.row.id))
+        return connection(
+            page,
+            lambda row: EvaluationQuestion.from_value(question_of(row)),
+            lambda: info.context.question_counts.load(self.row.id),
+        )
 
 
 @translate.register
@@ -225,7 +231,7 @@ def _name(name: str) -> str:
     return str(known[1]) if known is not None and known[0] == "Document" else name
 
 
-def shown(name: str) -> str:
+def _shown(name: str) -> str:
     """Return a document's name; of a row's id, ours."""
     try:
         return global_id("Document", UUID(name))
