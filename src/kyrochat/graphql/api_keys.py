@@ -13,6 +13,7 @@ from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.enums import ApiKeyScope
 from kyrochat.graphql.ids import global_id, optional_row_id, row_id
 from kyrochat.graphql.node import Node
+from kyrochat.graphql.optional import if_given
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
 from kyrochat.graphql.people import Person
 from kyrochat.graphql.problems import InvalidInputProblem, NotFoundProblem, QuotaExceededProblem
@@ -180,8 +181,8 @@ class ApiKeyMutation:
                 bot_id=optional_row_id("Bot", input.bot_id),
                 allowed_origins=input.allowed_origins or (),
                 expires_at=input.expires_at or None,
-                expires_in_days=None if input.expires_in_days is UNSET else input.expires_in_days,
-                daily_token_budget=None if input.daily_token_budget is UNSET else input.daily_token_budget,
+                expires_in_days=if_given(input.expires_in_days),
+                daily_token_budget=if_given(input.daily_token_budget),
             ),
         )
         return ApiKeyCreated(api_key=ApiKey.from_row(key), secret=secret)

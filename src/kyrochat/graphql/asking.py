@@ -10,6 +10,7 @@ from kyrochat.graphql.chat import AnswerId, Conversation, ConversationId, Messag
 from kyrochat.graphql.context import Info
 from kyrochat.graphql.filters import DocumentFilterInput, document_filter
 from kyrochat.graphql.ids import optional_row_id, row_id
+from kyrochat.graphql.optional import if_given
 from kyrochat.graphql.problems import ConflictProblem, InvalidInputProblem, NotFoundProblem, QuotaExceededProblem
 
 KEY = "Any text of yours, new for each request: sending it again returns the same exchange."
@@ -116,7 +117,7 @@ class ChatMutation:
             info.context.viewer,
             row_id("Conversation", input.conversation_id),
             input.text,
-            idempotency_key=None if input.idempotency_key is UNSET else input.idempotency_key,
+            idempotency_key=if_given(input.idempotency_key),
             parent_id=optional_row_id("Message", input.parent_id),
             wanted=document_filter(input.filter),
         )
@@ -134,7 +135,7 @@ class ChatMutation:
             info.context.viewer,
             row_id("Message", input.message_id),
             input.text,
-            idempotency_key=None if input.idempotency_key is UNSET else input.idempotency_key,
+            idempotency_key=if_given(input.idempotency_key),
         )
         return Exchange.from_service(exchange)
 
@@ -149,7 +150,7 @@ class ChatMutation:
         exchange = await info.context.services.chat.regenerate(
             info.context.viewer,
             row_id("Message", message_id),
-            idempotency_key=None if idempotency_key is UNSET else idempotency_key,
+            idempotency_key=if_given(idempotency_key),
         )
         return Exchange.from_service(exchange)
 

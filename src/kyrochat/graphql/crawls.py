@@ -17,6 +17,7 @@ from kyrochat.graphql.enums import CrawlPageState, CrawlStatus
 from kyrochat.graphql.filters import METADATA, TAGS, Metadata, labels
 from kyrochat.graphql.ids import global_id, row_id
 from kyrochat.graphql.node import Node
+from kyrochat.graphql.optional import if_given
 from kyrochat.graphql.pagination import After, Before, Connection, First, Last, connection, page_request
 from kyrochat.graphql.problems import ConflictProblem, InvalidInputProblem, NotFoundProblem
 from kyrochat.graphql.translate import translate
@@ -210,7 +211,7 @@ class CrawlMutation:
             input.url,
             DEFAULT_PAGES if input.max_pages is None else input.max_pages,
             DEFAULT_DEPTH if input.max_depth is None else input.max_depth,
-            None if input.refresh_every_seconds is UNSET else input.refresh_every_seconds,
+            if_given(input.refresh_every_seconds),
             labels(input.tags, input.metadata),
         )
         return Crawl.from_row(row)

@@ -11,6 +11,7 @@ from kyrochat.graphql.context import Info
 from kyrochat.graphql.documents import Document, DocumentDeletion, DocumentId
 from kyrochat.graphql.filters import METADATA, TAGS, Metadata, labels, metadata_of
 from kyrochat.graphql.ids import row_id
+from kyrochat.graphql.optional import if_given
 from kyrochat.graphql.problems import ConflictProblem, InvalidInputProblem, NotFoundProblem, QuotaExceededProblem
 from kyrochat.graphql.transport.uploads import Upload
 
@@ -137,8 +138,8 @@ class DocumentMutation:
             info.context.viewer,
             row_id("Document", input.id),
             title=input.title or None,
-            tags=None if input.tags is UNSET else input.tags,
-            metadata=None if input.metadata is UNSET else metadata_of(input.metadata),
+            tags=if_given(input.tags),
+            metadata=metadata_of(input.metadata),
         )
         return Document.from_row(row)
 

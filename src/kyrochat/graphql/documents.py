@@ -13,6 +13,7 @@ from kyrochat.graphql.enums import DocumentDeletionStatus, DocumentSource, Docum
 from kyrochat.graphql.filters import Metadata
 from kyrochat.graphql.ids import global_id, row_id
 from kyrochat.graphql.node import Node
+from kyrochat.graphql.optional import if_given
 from kyrochat.graphql.translate import translate
 
 if TYPE_CHECKING:
@@ -133,9 +134,9 @@ class Document(Node):
         return await documents.text(
             info.context.viewer,
             self.row,
-            None if version is UNSET else version,
+            if_given(version),
             start or 0,
-            None if end is UNSET else end,
+            if_given(end),
         )
 
 

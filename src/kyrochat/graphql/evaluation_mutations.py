@@ -9,6 +9,7 @@ from kyrochat.graphql.context import Info
 from kyrochat.graphql.enums import SearchLeg
 from kyrochat.graphql.evaluations import Evaluation, EvaluationId
 from kyrochat.graphql.ids import optional_row_id, row_id
+from kyrochat.graphql.optional import if_given, tuple_if_given
 from kyrochat.graphql.problems import InvalidInputProblem, NotFoundProblem, QuotaExceededProblem, RateLimitedProblem
 from kyrochat.retrieval import search_settings
 
@@ -25,10 +26,10 @@ class EvaluationSettingsInput:
     def value(self) -> search_settings.SearchSettings:
         """Return it for the service."""
         return search_settings.SearchSettings(
-            top_k=None if self.top_k is UNSET else self.top_k,
-            min_score=None if self.min_score is UNSET else self.min_score,
-            alpha=None if self.alpha is UNSET else self.alpha,
-            legs=tuple(self.legs) if self.legs is not None and self.legs is not UNSET else None,
+            top_k=if_given(self.top_k),
+            min_score=if_given(self.min_score),
+            alpha=if_given(self.alpha),
+            legs=tuple_if_given(self.legs),
         )
 
 

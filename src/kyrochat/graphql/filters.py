@@ -9,6 +9,7 @@ from kyrochat.documents.labels import Labels
 from kyrochat.errors import InvalidInput
 from kyrochat.graphql.enums import DocumentSource
 from kyrochat.graphql.ids import global_id, row_id
+from kyrochat.graphql.optional import if_given, tuple_if_given
 from kyrochat.retrieval import search_settings
 
 T = TypeVar("T")
@@ -125,36 +126,37 @@ def labels(tags: list[str] | None, metadata: object) -> Labels:
 
 def metadata_of(given: object) -> dict[str, Any] | None:
     """Return metadata as it was given; its rules are told by the service, also that it is an object."""
-    return None if given is None or given is UNSET else cast("dict[str, Any]", given)
+    return cast("dict[str, Any] | None", if_given(given))
 
 
 def document_filter(given: DocumentFilterInput | None) -> search_settings.DocumentFilter:
     """Return the filter of an input."""
     if not given:
         return search_settings.NO_FILTER
-    ids = _tuple(given.document_ids)
+    ids = tuple_if_given(given.document_ids)
     return search_settings.DocumentFilter(
         document_ids=None if ids is None else tuple(row_id("Document", each) for each in ids),
-        sources=_tuple(given.sources),
-        any_tags=_tuple(given.tags.any) if given.tags else None,
-        all_tags=_tuple(given.tags.all) if given.tags else None,
+        sources=tuple_if_given(given.sources),
+        any_tags=tuple_if_given(given.tags.any) if given.tags else None,
+        all_tags=tuple_if_given(given.tags.all) if given.tags else None,
         metadata=tuple(_condition(each) for each in given.metadata or ()),
     )
 
 
 def _condition(given: MetadataConditionInput) -> search_settings.MetadataCondition:
+    any_of = if_given(given.any_of)
     return search_settings.MetadataCondition(
         key=given.key,
         equals=_value(given.equals),
-        any_of=None if _absent(given.any_of) else tuple(_present(each) for each in given.any_of or ()),
-        exists=None if _absent(given.exists) else given.exists,
+        any_of=None if any_of is None else tuple(map(_present, any_of)),
+        exists=if_given(given.exists),
         at_least=_bound(given.at_least),
         at_most=_bound(given.at_most),
     )
 
 
 def _value(given: object) -> search_settings.MetadataValue | None:
-    return None if _absent(given) else _present(given)
+    return None if if_given(given) is None else _present(given)
 
 
 def _present(given: object) -> search_settings.MetadataValue:
@@ -164,19 +166,11 @@ def _present(given: object) -> search_settings.MetadataValue:
 
 
 def _bound(given: object) -> str | int | float | None:
-    if _absent(given):
+    if if_given(given) is None:
         return None
     if isinstance(given, str | int | float) and not isinstance(given, bool):
         return given
     raise InvalidInput.at("filter", "`gte` and `lte` take a number or a text.")
-
-
-def _absent(given: object) -> bool:
-    return given is None or given is UNSET
-
-
-def _tuple(given: "list[T] | None") -> "tuple[T, ...] | None":
-    return None if given is None or given is UNSET else tuple(given)
 
 
 def _list(given: "tuple[T, ...] | None") -> "list[T] | None":

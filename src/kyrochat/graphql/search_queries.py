@@ -12,6 +12,7 @@ from kyrochat.graphql.context import Info
 from kyrochat.graphql.enums import SearchLeg
 from kyrochat.graphql.filters import DocumentFilterInput, document_filter
 from kyrochat.graphql.ids import row_id
+from kyrochat.graphql.optional import if_given, tuple_if_given
 from kyrochat.graphql.passages import Passage
 from kyrochat.graphql.searches import SearchedPassage, SearchTrace
 from kyrochat.retrieval.search_settings import SearchSettings
@@ -124,9 +125,9 @@ def search_settings(given: SearchSettingsInput | None) -> SearchSettings:
     if not given:
         return SearchSettings()
     return SearchSettings(
-        top_k=None if given.top_k is UNSET else given.top_k,
-        min_score=None if given.min_score is UNSET else given.min_score,
-        alpha=None if given.alpha is UNSET else given.alpha,
-        legs=None if given.legs is UNSET or given.legs is None else tuple(given.legs),
+        top_k=if_given(given.top_k),
+        min_score=if_given(given.min_score),
+        alpha=if_given(given.alpha),
+        legs=tuple_if_given(given.legs),
         filter=document_filter(given.filter),
     )

@@ -11,6 +11,7 @@ from kyrochat.db import models
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.ids import global_id, optional_row_id, row_id
 from kyrochat.graphql.node import Node
+from kyrochat.graphql.optional import if_given
 from kyrochat.graphql.problems import ConflictProblem, InvalidInputProblem, NotFoundProblem, QuotaExceededProblem
 from kyrochat.graphql.translate import translate
 
@@ -103,7 +104,7 @@ class ShareMutation:
             info.context.viewer,
             row_id("Conversation", input.conversation_id),
             optional_row_id("Message", input.message_id),
-            None if input.expires_in_days is UNSET else input.expires_in_days,
+            if_given(input.expires_in_days),
         )
         return ShareCreated.from_link(link)
 

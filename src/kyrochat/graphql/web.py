@@ -10,6 +10,7 @@ from kyrochat.graphql.document_mutations import AddDocumentResult
 from kyrochat.graphql.documents import Document, DocumentId
 from kyrochat.graphql.filters import METADATA, TAGS, Metadata, labels
 from kyrochat.graphql.ids import row_id
+from kyrochat.graphql.optional import if_given
 
 REFRESH = "How often the page is read again, in seconds: 60 to 31,622,400. Left out or null: never by itself."
 
@@ -48,7 +49,7 @@ class WebMutation:
         self, info: Info, input: Annotated[AddWebDocumentInput, strawberry.argument(description="The document.")]
     ) -> AddDocumentResult:
         """Add."""
-        every_s = None if input.refresh_every_seconds is UNSET else input.refresh_every_seconds
+        every_s = if_given(input.refresh_every_seconds)
         row = await info.context.services.web_documents.add(
             info.context.viewer,
             row_id("Bot", input.bot_id),
@@ -73,7 +74,7 @@ class WebMutation:
         self, info: Info, input: Annotated[ScheduleRefreshInput, strawberry.argument(description="How often.")]
     ) -> AddDocumentResult:
         """Schedule."""
-        every_s = None if input.refresh_every_seconds is UNSET else input.refresh_every_seconds
+        every_s = if_given(input.refresh_every_seconds)
         row = await info.context.services.web_documents.schedule(
             info.context.viewer, row_id("Document", input.document_id), every_s
         )
