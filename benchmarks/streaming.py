@@ -51,6 +51,9 @@ class Load:
         return f"pieces-{self.rate}-{self.count}"
 
 
+# So many answers, each of them alone: for the time that first words take.
+ALONE = 40
+SHORT = Load("one short answer after another", 50, 5, spread_s=0.3 * ALONE)
 HARD = Load("a token a chunk, 50 chunks/s", 50, 400)
 REALISTIC = Load("8 chunks/s", 8, 80)
 
@@ -193,6 +196,12 @@ async def main(counts: Sequence[int] = STREAMS, loads: Sequence[Load] = (HARD, R
     print("Streams: ours, where every token is stored before it is shown, and a bare relay")
     async with AsyncExitStack() as stack:
         _, port = await stack.enter_async_context(program("benchmarks.streaming_model"))
+        base_ms = await direct_ms(port, SHORT)
+        ours, bare = await on_server(port, SHORT, ALONE, base_ms), await on_relay(port, SHORT, ALONE, base_ms)
+        print(
+            f"{SHORT.name}: first words {ours.first_ms:.1f} ms after the model's own,"
+            f" {bare.first_ms:.1f} ms at the relay"
+        )
         for load in loads:
             base_ms = await direct_ms(port, load)
             print(f"{load.name}, {load.count} in each answer; the model itself takes {base_ms:.1f} ms")

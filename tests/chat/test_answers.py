@@ -8,7 +8,7 @@ from kyrochat.chat.events import AnswerEnded, LogEntry, PassagesFound, Quote, Te
 from kyrochat.chat.output import NOT_BORNE_OUT
 from kyrochat.db.models import DocumentVersion
 from kyrochat.db.states import MessageRole, MessageStatus
-from tests.chat.scene import HANDBOOK, QUESTION, Chat, end_of, is_gapless, quotes_of, text_of
+from tests.chat.scene import HANDBOOK, QUESTION, Chat, end_of, is_gapless, quotes_of, statements, text_of
 from tests.chat.scripted_model import USAGE, Pause
 
 
@@ -80,6 +80,36 @@ async def test_the_first_text_leaves_before_the_model_goes_on(chat: Chat) -> Non
                 pause.release()
 
     assert text_of(seen) == "Two thousand. Eggs."
+
+
+async def test_what_a_model_says_at_once_is_stored_together_with_the_passages(chat: Chat) -> None:
+    pause = Pause()
+    chat.model.script = ["Two thousand.", pause, " Eggs."]
+
+    with statements(chat.a.database) as seen:
+        exchange = await chat.ask()
+        await chat.watch_until(exchange.answer.id, "Two thousand.")
+    pause.release()
+    entries = await chat.watch(exchange.answer.id)
+
+    writes = [parameters for statement, parameters in seen if "INSERT INTO answer_events" in statement]
+    assert len(writes) == 1
+    assert isinstance(entries[0].event, PassagesFound)
+    assert text_of(entries) == "Two thousand. Eggs."
+
+
+async def test_passages_are_seen_while_the_model_is_silent(chat: Chat) -> None:
+    pause = Pause()
+    chat.model.script = [pause, "Two thousand."]
+    exchange = await chat.ask()
+
+    async with aclosing(chat.a.service.events(chat.viewer, exchange.answer.id, 0)) as events:
+        first = await anext(events)
+        assert isinstance(first.event, PassagesFound)
+        assert not pause.released.is_set()
+    pause.release()
+
+    assert text_of(await chat.watch(exchange.answer.id)) == "Two thousand."
 
 
 async def test_pieces_that_pile_up_become_one_event(chat: Chat) -> None:

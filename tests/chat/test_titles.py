@@ -33,7 +33,7 @@ async def namer() -> ScriptedModel:
 @pytest.fixture
 async def titles(chat: Chat, namer: ScriptedModel) -> AsyncGenerator[TitleWriter, None]:
     chat.model.script = ["Well."]
-    async with TitleWriter(chat.database, namer, timeout_s=5).alive() as writer:
+    async with TitleWriter(chat.database, namer, timeout_s=5, head_start_s=0).alive() as writer:
         yield writer
 
 

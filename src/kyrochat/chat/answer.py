@@ -77,10 +77,12 @@ class Answerer:
 
     async def _write(self, answer: OpenAnswer, assignment: Assignment) -> Ending:
         bot = assignment.bot
-        retrieval = await self.retriever.retrieve(bot, assignment.question, SearchSettings(filter=assignment.filter))
+        retrieval, turns = await asyncio.gather(
+            self.retriever.retrieve(bot, assignment.question, SearchSettings(filter=assignment.filter)),
+            self._history(bot, assignment.question_id),
+        )
         passages = retrieval.passages
         self.log.append(answer, PassagesFound(passages, (retrieval.trace,)))
-        turns = await self._history(bot, assignment.question_id)
         budget = self.budget.halved() if bot.agentic else self.budget  # the other half is for what searches bring
         prompt = budget.fitted(
             Prompt(

@@ -139,6 +139,7 @@ async def known_exchange(
 async def store(
     session: AsyncSession,
     conversation: Conversation,
+    last: Message | None,
     request: Request,
     *,
     key: str | None,
@@ -147,21 +148,19 @@ async def store(
 ) -> Exchange:
     """Store what is asked with an empty answer, which is the end of the active branch from now on.
 
-    The conversation is locked, and no answer is being written in it.
+    The conversation is locked, `last` is its newest message, and no answer is being written in it.
 
     Raises:
         InvalidInput: the parent is no answer of this conversation.
         TooManySiblings: nothing more fits in that place.
     """
-    last = await repository.last_message(session, conversation.id)
     position = last.position if last else 0
     if isinstance(request, AnotherAnswer):
         question = await _question_of(session, conversation, request.answer_id)
         await _must_have_room(session, conversation, question.id)
     else:
         position += 1
-        parent_id, document_filter = await _place(session, conversation, request)
-        await _must_have_room(session, conversation, parent_id)
+        parent_id, document_filter = await _place(session, conversation, last, request)
         question = Message(
             id=message_id(conversation),
             workspace_id=conversation.workspace_id,
@@ -174,9 +173,6 @@ async def store(
             idempotency_key=key,
         )
         session.add(question)
-        # Before the answer, whose foreign key names it.
-        await session.flush()
-        conversation.title = conversation.title or derived_title(request.text)
     answer = Message(
         id=message_id(conversation),
         workspace_id=conversation.workspace_id,
@@ -190,7 +186,9 @@ async def store(
         idempotency_key=key if isinstance(request, AnotherAnswer) else None,
     )
     session.add(answer)
+    # The question first, if it is new: rows of a table are stored in the order in which they were added.
     await session.flush()
+    conversation.title = conversation.title or derived_title(question.text)
     conversation.active_leaf_id = answer.id
     conversation.updated_at = answer.created_at
     conversation.recency = new_id()
@@ -226,20 +224,23 @@ async def _question_of(session: AsyncSession, conversation: Conversation, answer
 
 
 async def _place(
-    session: AsyncSession, conversation: Conversation, request: NewQuestion | EditedQuestion
+    session: AsyncSession, conversation: Conversation, last: Message | None, request: NewQuestion | EditedQuestion
 ) -> tuple[UUID | None, dict[str, Any] | None]:
     """Return what the question follows, and the documents that it is for."""
     if isinstance(request, EditedQuestion):
         edited = await repository.message_in(session, conversation.id, request.question_id)
         if edited is None:
             raise NotFound("question")
+        await _must_have_room(session, conversation, edited.parent_id)
         return edited.parent_id, edited.document_filter
     wanted = None if request.filter == NO_FILTER else request.filter.to_json()
     if request.parent_id is None:
-        return await tree_repository.active_leaf(session, conversation.id), wanted
+        # Nothing follows a leaf, so there is room. Conversations from before there were branches have none.
+        return conversation.active_leaf_id or (last.id if last else None), wanted
     parent = await repository.message_in(session, conversation.id, request.parent_id)
     if parent is None or parent.role is not MessageRole.ASSISTANT:
         raise InvalidInput.at("parentId", "It names no answer of this conversation.")
+    await _must_have_room(session, conversation, parent.id)
     return parent.id, wanted
 
 

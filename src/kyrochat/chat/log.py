@@ -14,7 +14,7 @@ from uuid import UUID
 
 from kyrochat.chat import log_repository as rows
 from kyrochat.chat.ending import BROKEN, Ending, end_answer
-from kyrochat.chat.events import AnswerEvent, LogEntry, TextDelta
+from kyrochat.chat.events import AnswerEvent, LogEntry, PassagesFound, TextDelta
 from kyrochat.db.changes import Changes, answer_topic, ended_topic
 from kyrochat.db.engine import Database
 from kyrochat.db.outage import Outage, is_outage
@@ -27,6 +27,8 @@ RETRY_S = 0.5
 # A connection may be dead without a word; what was sent is sent again as it was.
 CALL_TIMEOUT_S = 10.0
 PAGE_ENTRIES = 500
+# A model that answers at once has its first words written together with the passages, not after them.
+FIRST_WORDS_S = 0.01
 
 log = logging.getLogger(__name__)
 
@@ -162,6 +164,9 @@ class AnswerLog:
         if answer.is_unstorable:
             raise Unstorable
         answer.add(event)
+        if isinstance(event, PassagesFound):
+            asyncio.get_running_loop().call_later(FIRST_WORDS_S, self._work.set)
+            return
         self._work.set()
         # Whoever waits for an answer waits for its first words.
         if not any(isinstance(entry.event, TextDelta) for entry in answer.committed):
@@ -274,14 +279,13 @@ class AnswerLog:
             return
         topics = [answer_topic(answer.message_id) for answer in batch]
         async with self._written_to.begin({answer.workspace_id for answer in batch}) as session:
-            held = await rows.hold_leases(session, {answer.message_id: answer.token for answer in batch})
+            tokens = {answer.message_id: answer.token for answer in batch}
             new = [
                 (answer.message_id, answer.workspace_id, entry.sequence, entry.event)
                 for answer, entries in batch.items()
-                if answer.message_id in held
                 for entry in entries
             ]
-            await rows.add_entries(session, new)
+            held = await rows.add_held_entries(session, tokens, new)
             await self.changes.announce(session, topics)
         for answer in batch:
             if answer.message_id in held:

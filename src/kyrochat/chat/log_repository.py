@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL, JSONB, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Integer, Text, Uuid
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -14,6 +15,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from kyrochat.chat.events import AnswerEvent, LogEntry, PassagesFound, ToolCalled, from_row, to_row
 from kyrochat.db.models import AnswerEvent as AnswerEventRow
 from kyrochat.db.models import AnswerSearch
+
+# (message, workspace, sequence, event)
+NewEntry = tuple[UUID, UUID, int, AnswerEvent]
 
 
 async def entries(session: AsyncSession, message_id: UUID, after: int, limit: int | None = None) -> list[LogEntry]:
@@ -33,20 +37,38 @@ def _rest(data: Mapping[str, Any], after: int) -> Mapping[str, Any]:
     return data if seen <= 0 else {"text": data["text"][sum(data["lengths"][:seen]) :]}
 
 
-async def add_entries(session: AsyncSession, new: Sequence[tuple[UUID, UUID, int, AnswerEvent]]) -> None:
-    """Insert (message, workspace, sequence, event). Those that are there already are the same ones: sent again."""
+async def add_entries(session: AsyncSession, new: Sequence[NewEntry]) -> None:
+    """Insert entries. Those that are there already are the same ones: sent again."""
     if not new:
         return
+    connection = await session.connection()
+    await connection.execute(_ADD, _columns(new))
+    await _add_searches(connection, new)
+
+
+async def add_held_entries(
+    session: AsyncSession, tokens: Mapping[UUID, UUID], new: Sequence[NewEntry]
+) -> Collection[UUID]:
+    """Insert the entries of messages whose lease is held by their token, as `add_entries` does, and return these
+    messages; until the transaction ends nobody can end them."""
+    connection = await session.connection()
+    held = set((await connection.execute(_ADD_HELD, {**_pairs(tokens), **_columns(new)})).scalars())
+    await _add_searches(connection, [entry for entry in new if entry[0] in held])
+    return held
+
+
+def _columns(new: Sequence[NewEntry]) -> dict[str, Any]:
     kinds_and_data = [to_row(event) for _, _, _, event in new]
-    parameters: dict[str, Any] = {
-        "messages": [message_id for message_id, _, _, _ in new],
+    return {
+        "ids": [message_id for message_id, _, _, _ in new],
         "workspaces": [workspace_id for _, workspace_id, _, _ in new],
         "sequences": [sequence for _, _, sequence, _ in new],
         "kinds": [kind for kind, _ in kinds_and_data],
         "data": [data for _, data in kinds_and_data],
     }
-    connection = await session.connection()
-    await connection.execute(_ADD, parameters)
+
+
+async def _add_searches(connection: AsyncConnection, new: Sequence[NewEntry]) -> None:
     searches = [
         AnswerSearch(message_id=message, workspace_id=workspace, sequence=sequence, place=n, trace=trace.to_json())
         for message, workspace, sequence, event in new
@@ -57,35 +79,47 @@ async def add_entries(session: AsyncSession, new: Sequence[tuple[UUID, UUID, int
         await connection.execute(_ADD_SEARCH, [each.model_dump() for each in searches])
 
 
-_ADD = text("""
-    INSERT INTO answer_events (message_id, workspace_id, sequence, kind, data)
-    SELECT * FROM unnest(:messages, :workspaces, :sequences, :kinds, :data)
-    ON CONFLICT (message_id, sequence) DO NOTHING
-""").bindparams(
-    bindparam("messages", type_=ARRAY(Uuid)),
+_LEASES = (bindparam("messages", type_=ARRAY(Uuid)), bindparam("tokens", type_=ARRAY(Uuid)))
+_COLUMNS = (
+    bindparam("ids", type_=ARRAY(Uuid)),
     bindparam("workspaces", type_=ARRAY(Uuid)),
     bindparam("sequences", type_=ARRAY(Integer)),
     bindparam("kinds", type_=ARRAY(Text)),
     bindparam("data", type_=ARRAY(JSONB)),
 )
-
-
+# A key-share lock: it stops the deletion that ends an answer, and lets the heartbeat's update through.
+_HELD = """
+    SELECT lease.message_id FROM answer_leases AS lease
+    JOIN unnest(:messages, :tokens) AS ours (message_id, token)
+      ON ours.message_id = lease.message_id AND ours.token = lease.token
+    FOR KEY SHARE OF lease
+"""
+_ADD = text("""
+    INSERT INTO answer_events (message_id, workspace_id, sequence, kind, data)
+    SELECT * FROM unnest(:ids, :workspaces, :sequences, :kinds, :data)
+    ON CONFLICT (message_id, sequence) DO NOTHING
+""").bindparams(*_COLUMNS)
+# One statement: each is a round trip for all streams of the process, many times a second.
+_ADD_HELD = text(f"""
+    WITH held AS ({_HELD}), added AS (
+        INSERT INTO answer_events (message_id, workspace_id, sequence, kind, data)
+        SELECT new.* FROM unnest(:ids, :workspaces, :sequences, :kinds, :data)
+          AS new (message_id, workspace_id, sequence, kind, data)
+        JOIN held USING (message_id)
+        ON CONFLICT (message_id, sequence) DO NOTHING
+    )
+    SELECT message_id FROM held
+""").bindparams(*_LEASES, *_COLUMNS)  # noqa: S608 (its own text)
 _ADD_SEARCH = insert(AnswerSearch).on_conflict_do_nothing()
 
 
 async def hold_leases(session: AsyncSession, tokens: Mapping[UUID, UUID]) -> set[UUID]:
     """Return the messages whose lease is still held by their token; until the transaction ends nobody can end them."""
-    # A key-share lock: it stops the deletion that ends an answer, and lets the heartbeat's update through.
     rows = await (await session.connection()).execute(_HOLD, _pairs(tokens))
     return set(rows.scalars())
 
 
-_HOLD = text("""
-    SELECT lease.message_id FROM answer_leases AS lease
-    JOIN unnest(:messages, :tokens) AS ours (message_id, token)
-      ON ours.message_id = lease.message_id AND ours.token = lease.token
-    FOR KEY SHARE OF lease
-""").bindparams(bindparam("messages", type_=ARRAY(Uuid)), bindparam("tokens", type_=ARRAY(Uuid)))
+_HOLD = text(_HELD).bindparams(*_LEASES)
 
 
 async def renew_leases(session: AsyncSession, tokens: Mapping[UUID, UUID], lease: timedelta) -> set[UUID]:
@@ -99,11 +133,7 @@ _RENEW = text("""
     FROM unnest(:messages, :tokens) AS ours (message_id, token)
     WHERE ours.message_id = lease.message_id AND ours.token = lease.token
     RETURNING lease.message_id
-""").bindparams(
-    bindparam("messages", type_=ARRAY(Uuid)),
-    bindparam("tokens", type_=ARRAY(Uuid)),
-    bindparam("lease", type_=INTERVAL),
-)
+""").bindparams(*_LEASES, bindparam("lease", type_=INTERVAL))
 
 
 async def lock_lease(session: AsyncSession, message_id: UUID, *, token: UUID | None, expired: bool = False) -> bool:

@@ -162,13 +162,14 @@ class ChatService(ConversationReader):
             known = await known_exchange(session, conversation, request, key)
             if known is not None:
                 return known
-            for answer_id in await repository.streaming(session, conversation.id):
-                raise AnswerInProgress(answer_id)
+            last = await repository.last_message(session, conversation.id)
+            if last is not None and last.status is MessageStatus.STREAMING:
+                raise AnswerInProgress(last.id)
             self.running.must_have_room(conversation.workspace_id, viewer.counted_as)
             await must_have_budget(session, viewer)
             bot = await _bot(session, viewer, conversation.bot_id)
             model = self.running.answerer.model.model_of(bot.model)
-            exchange = await store(session, conversation, request, key=key, model=model, api_key_id=viewer.key_id)
+            exchange = await store(session, conversation, last, request, key=key, model=model, api_key_id=viewer.key_id)
             await repository.add_lease(session, exchange.answer, token, self.running.lease)
         question, answer = exchange.question, exchange.answer
         # Whoever asks through a key has a budget of tokens, and shows his own titles if any.

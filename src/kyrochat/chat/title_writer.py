@@ -24,6 +24,8 @@ MAX_QUESTION_CHARS = 2_000
 # Whoever writes so much writes no title; nothing more is read.
 MAX_READ_CHARS = 300
 TIMEOUT_S = 30.0
+# Whoever asks waits for the answer first: both begin at the same moment, and share a processor and a provider.
+HEAD_START_S = 0.5
 # Titles can do without; answers cannot.
 MAX_AT_ONCE = 8
 
@@ -37,6 +39,7 @@ class TitleWriter:
     database: Database
     model: AnswerModel
     timeout_s: float = TIMEOUT_S
+    head_start_s: float = HEAD_START_S
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def begin(self, conversation: Conversation, bot: Bot, question: str) -> None:
@@ -65,6 +68,7 @@ class TitleWriter:
             await asyncio.wait(self._tasks)
 
     async def _entitle(self, conversation_id: UUID, workspace_id: UUID, bot: Bot, question: str) -> None:
+        await asyncio.sleep(self.head_start_s)
         try:
             async with asyncio.timeout(self.timeout_s):
                 told = question[:MAX_QUESTION_CHARS]
