@@ -1,6 +1,5 @@
 """Markers become citations, whatever the pieces that the text comes in."""
 
-import time
 from uuid import UUID
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from kyrochat.chat.citations import CitationStream
 from kyrochat.chat.events import CitationAdded, Quote, TextDelta
 from kyrochat.retrieval.types import Passage
+from tests.linear_time import at_most
 
 HIVE = "A hive has a single queen who lays up to 2,000 eggs a day. Worker bees live for six weeks in summer."
 TIDE = "The moon pulls the sea. Spring tides come with the new moon and the full moon."
@@ -128,8 +128,6 @@ def test_no_text_takes_long(hostile: str, end: str) -> None:
     text = (hostile * 100_000)[:100_000] + end
     stream = CitationStream([])
 
-    began = time.process_time()
-    for _ in (*stream.feed(text), *stream.close()):
-        pass
-
-    assert time.process_time() - began < 2
+    with at_most(seconds=2):
+        for _ in (*stream.feed(text), *stream.close()):
+            pass

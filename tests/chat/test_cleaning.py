@@ -1,7 +1,6 @@
 """What leaves the server loads nothing and leads nowhere new; a reader of Markdown that is not ours has the word."""
 
 import re
-import time
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -13,6 +12,7 @@ from markdown_it.token import Token
 
 from kyrochat.chat.cleaning.cleaner import Cleaner
 from kyrochat.chat.cleaning.sources import Sources
+from tests.linear_time import at_most
 
 KNOWN = "https://known.example/a?b=c"
 SOURCES = f"Read {KNOWN}, or ask www.known.example/help."
@@ -219,9 +219,7 @@ def test_no_text_takes_long(hostile: str, end: str) -> None:
     text = (hostile * 100_000)[:100_000] + end
     cleaner = Cleaner(Sources([SOURCES]))
 
-    began = time.process_time()
-    for start in range(0, len(text), 500):
-        cleaner.feed(text[start : start + 500])
-    cleaner.close()
-
-    assert time.process_time() - began < 3
+    with at_most(seconds=3):
+        for start in range(0, len(text), 500):
+            cleaner.feed(text[start : start + 500])
+        cleaner.close()
