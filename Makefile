@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVE_ARGS ?=
+# Each process has a PostgreSQL of its own.
+TEST_PROCESSES ?= auto
 EVAL_ARGS ?=
 
 .PHONY: help serve test soak browser clients fuzz check lint types floors schema docs-permissions lock bench eval clean
@@ -23,8 +25,8 @@ $(STAMP): requirements/dev.txt pyproject.toml
 serve: $(STAMP)  ## Start KyroChat on http://127.0.0.1:8000 (options: make serve SERVE_ARGS="--port 9000")
 	@$(BIN)/kyrochat serve $(SERVE_ARGS)
 
-test: $(STAMP)  ## Run the tests (they bring their own PostgreSQL)
-	$(BIN)/python -m pytest
+test: $(STAMP)  ## Run the tests (they bring their own PostgreSQL; one after another: TEST_PROCESSES=0)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --maxprocesses 4 --dist worksteal
 
 soak: $(STAMP)  ## Run the tests that take minutes (SOAK_KILLS=200 SOAK_ANSWERS=1000 for the long ones)
 	$(BIN)/python -m pytest -m slow

@@ -97,7 +97,7 @@ BAD: list[Step] = [
 ]
 
 
-@pytest.mark.parametrize("step", BAD, ids=str)
+@pytest.mark.parametrize("step", BAD, ids=lambda step: step.change.__name__ if isinstance(step, Answer) else str(step))
 async def test_what_cannot_be_used_is_no_order(
     fake: RerankServer, reranker: HttpReranker, caplog: pytest.LogCaptureFixture, step: Step
 ) -> None:
