@@ -5,7 +5,7 @@ from starlette.requests import HTTPConnection
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from kyrochat.errors import Forbidden, Unauthenticated
+from kyrochat.errors import Forbidden, Overloaded, Unauthenticated
 from kyrochat.graphql.transport.grants import Grant
 from tests.graphql.front_door_toy import serving, until
 from tests.graphql.socket_client import FOREVER, INIT, PROTOCOL, connected, opened
@@ -18,6 +18,8 @@ async def refuse_mallory(_connection: HTTPConnection, params: Mapping[str, objec
         raise RuntimeError("Not for clients.")
     if params.get("name") == "busy":
         raise TimeoutError("The pool is empty.")
+    if params.get("name") == "crowd":
+        raise Overloaded
     if params.get("name") == "late":
         raise Unauthenticated
     return None
@@ -29,6 +31,7 @@ async def refuse_mallory(_connection: HTTPConnection, params: Mapping[str, objec
         ("mallory", 4403, "Not you. "),
         ("bug", 4500, "Internal server error"),
         ("busy", 1013, "The server is busy. Try again in a few seconds."),
+        ("crowd", 1013, "The server is busy. Try again in a few seconds."),
     ],
 )
 async def test_on_connect_may_refuse_a_socket(name: str, code: int, reason: str) -> None:

@@ -11,7 +11,7 @@ from typing import assert_never
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from strawberry.types import ExecutionResult
 
-from kyrochat.errors import InvalidCredentials, KyroError, RateLimited, Unauthenticated
+from kyrochat.errors import InvalidCredentials, KyroError, Overloaded, RateLimited, Unauthenticated
 from kyrochat.graphql.transport.grants import Grant, GrantEnd, OnConnect, Params, Renew, follow, renewed
 from kyrochat.graphql.transport.masking import new_request_id, present_exception
 from kyrochat.graphql.transport.operation import Operation
@@ -153,7 +153,7 @@ class SocketSession:
         except Unauthenticated:
             # Like no credentials at all: signing in works with an old token at hand, and the rest fails by itself.
             grant = Grant()
-        except RateLimited as error:
+        except (RateLimited, Overloaded) as error:
             # "Try again later": clients wait and do so, which they do not after a code of the protocol's own.
             raise ProtocolViolation(1013, error.message) from None
         except KyroError as error:
