@@ -5,12 +5,14 @@ from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+from sqlalchemy.pool import QueuePool
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from kyrochat import metrics
 from kyrochat.accounts.viewer import Client, Viewer
 from kyrochat.db.access import DatabaseAccess, check_connection
 from kyrochat.errors import KyroError
@@ -18,6 +20,7 @@ from kyrochat.graphql.browsers import page_of
 from kyrochat.graphql.context import Context
 from kyrochat.graphql.export_route import export_route
 from kyrochat.graphql.ids import global_id, row_id
+from kyrochat.graphql.metrics_route import RequestMetrics, metrics_route
 from kyrochat.graphql.pages import page_routes
 from kyrochat.graphql.schema import build_schema
 from kyrochat.graphql.transport.gates import gated
@@ -26,6 +29,7 @@ from kyrochat.graphql.transport.hosts import Hosts
 from kyrochat.graphql.transport.known_documents import KnownDocuments
 from kyrochat.graphql.transport.origins import Origins
 from kyrochat.graphql.transport.view import GraphQLView, authorization
+from kyrochat.jobs.queue import counts
 from kyrochat.mcp_api.endpoint import MCPEndpoint
 from kyrochat.mcp_api.tools import ToolServices
 from kyrochat.openai_api.routes import OpenAIRoutes, OpenAIServices
@@ -63,6 +67,7 @@ class KyroApp:
             upload_max_bytes=settings.max_upload_bytes + MULTIPART_ENVELOPE_BYTES,
             trusted_proxies=settings.proxy_networks,
         )
+        token = settings.metrics_token
         self._mcp = MCPEndpoint(self._tool_services, self._viewer, version("kyrochat"))
         pages = page_routes(
             graphiql=settings.serves_graphiql,
@@ -77,12 +82,13 @@ class KyroApp:
                 export_route(lambda: self.runtime.services.exports),
                 *OpenAIRoutes(self._openai_services, self._viewer).routes(),
                 self._mcp.route(),
+                metrics_route(self._read_gauges, token.get_secret_value() if token else None),
                 *pages,
             ],
             lifespan=self._lifespan,
         )
         hosts = Hosts.of(settings.hosts, is_loopback=settings.is_loopback)
-        self._asgi = gated(app, origins, hosts, settings.proxy_networks)
+        self._asgi = RequestMetrics(gated(app, origins, hosts, settings.proxy_networks))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve."""
@@ -111,6 +117,23 @@ class KyroApp:
         """Return who sent a request that has credentials."""
         principals = self.runtime.services.principals
         return await principals.load(authorization(request, {}) or "", self._client(request), page_of(request))
+
+    async def _read_gauges(self) -> None:
+        runtime = self.runtime
+        metrics.SOCKETS_OPEN.set(self.view.open_sockets)
+        metrics.ANSWERS_OPEN.labels("running").set(runtime.queue.running)
+        metrics.ANSWERS_OPEN.labels("waiting").set(runtime.queue.waiting)
+        pool = runtime.database.engine.pool
+        if isinstance(pool, QueuePool):
+            metrics.CONNECTIONS.labels("used").set(pool.checkedout())
+            metrics.CONNECTIONS.labels("idle").set(pool.checkedin())
+        metrics.DATABASE_UP.set(0)
+        async with runtime.database.begin() as session:
+            jobs = await counts(session)
+        metrics.DATABASE_UP.set(1)
+        metrics.QUEUE.clear()
+        for kind, state, count in jobs:
+            metrics.QUEUE.labels(kind, state.lower()).set(count)
 
     def _openai_services(self) -> OpenAIServices:
         runtime, services = self.runtime, self.runtime.services

@@ -67,6 +67,7 @@ class Runtime:
     retriever: Retriever
     transcripts: Transcripts
     indexing: VectorIndexing
+    queue: AnswerQueue
 
 
 @asynccontextmanager
@@ -158,4 +159,5 @@ async def running(
             retriever,
             Transcripts(database),
             VectorIndexing(access.urls.owner, database),
+            queue,
         )

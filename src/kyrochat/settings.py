@@ -53,6 +53,11 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Whoever sends it as a bearer token sees /metrics. Empty: clients on this machine only.",
+    )
     secret_key: SecretStr | None = Field(
         default=None,
         description="Signs tokens; at least 32 random bytes. Empty: made once, `secret.key` in the data directory.",

@@ -11,7 +11,8 @@ from kyrochat.chat import repository
 from kyrochat.chat.ending import BROKEN, BUSY, Ending
 from kyrochat.chat.events import AnswerEvent, PassagesFound, TextDelta
 from kyrochat.chat.follow_ups import FollowUps, follow_ups
-from kyrochat.chat.log import AnswerLog, AnswerTaken, OpenAnswer, Unstorable
+from kyrochat.chat.log import AnswerLog, Unstorable
+from kyrochat.chat.open_answer import AnswerTaken, OpenAnswer
 from kyrochat.chat.output import Output
 from kyrochat.chat.tool_use import MAX_CALLS, MAX_STEPS, SEARCH_DOCUMENTS, DocumentSearch
 from kyrochat.db.engine import Database

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy import event
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -17,6 +18,7 @@ from kyrochat.chat.events import AnswerEnded, CitationAdded, Quote, TextDelta
 from kyrochat.db.changes import Changes, answer_topic, ended_topic
 from kyrochat.db.models import Citation, Document, Message
 from kyrochat.db.states import FinishReason, MessageStatus
+from kyrochat.metrics import ANSWER_TOKENS, ANSWERS
 from kyrochat.retrieval.types import Usage
 
 # What an answer is counted as that ended before its provider said: about what eight passages take, and its text.
@@ -88,7 +90,15 @@ async def end_answer(
     await rows.add_entries(session, [(message_id, message.workspace_id, len(entries) + 1, end)])
     await rows.delete_lease(session, message_id)
     await changes.announce(session, [answer_topic(message_id), ended_topic(message_id)])
+    event.listen(session.sync_session, "after_commit", lambda _: _count(ending), once=True)
     return True
+
+
+def _count(ending: Ending) -> None:
+    ANSWERS.labels(ending.status).inc()
+    if ending.usage is not None:
+        ANSWER_TOKENS.labels("prompt").inc(ending.usage.prompt_tokens)
+        ANSWER_TOKENS.labels("completion").inc(ending.usage.completion_tokens)
 
 
 def _tokens(message: Message) -> int:

@@ -14,7 +14,8 @@ from uuid import UUID
 
 from kyrochat.chat import log_repository as rows
 from kyrochat.chat.ending import BROKEN, Ending, end_answer
-from kyrochat.chat.events import AnswerEvent, LogEntry, PassagesFound, TextDelta
+from kyrochat.chat.events import AnswerEvent, LogEntry, PassagesFound
+from kyrochat.chat.open_answer import AnswerTaken, OpenAnswer
 from kyrochat.db.changes import Changes, answer_topic, ended_topic
 from kyrochat.db.engine import Database
 from kyrochat.db.outage import Outage, is_outage
@@ -33,85 +34,8 @@ FIRST_WORDS_S = 0.01
 log = logging.getLogger(__name__)
 
 
-class AnswerTaken(Exception):
-    """Somebody else has ended this answer; nothing more can be written to it."""
-
-
 class Unstorable(Exception):
     """The database refuses an event of this answer, and always will; what came after it is dropped."""
-
-
-@dataclass(slots=True, eq=False)
-class OpenAnswer:
-    """An answer that this process writes."""
-
-    message_id: UUID
-    workspace_id: UUID
-    token: UUID
-    committed: list[LogEntry] = field(default_factory=list)
-    taken: asyncio.Event = field(default_factory=asyncio.Event)
-    is_unstorable: bool = False
-    _pending: list[AnswerEvent] = field(default_factory=list)
-    # What was sent in a transaction whose fate may be unknown: sent again as it was, until it is known.
-    _sent: list[LogEntry] = field(default_factory=list)
-    _idle: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self._idle.set()
-
-    @property
-    def has_queued(self) -> bool:
-        """Whether events wait for a write."""
-        return not self._idle.is_set()
-
-    def add(self, event: AnswerEvent) -> None:
-        """Queue an event; text that follows text becomes one event."""
-        last = self._pending[-1] if self._pending else None
-        if isinstance(event, TextDelta) and isinstance(last, TextDelta):
-            self._pending[-1] = TextDelta(last.text + event.text)
-        else:
-            self._pending.append(event)
-        self._idle.clear()
-
-    def to_send(self) -> list[LogEntry]:
-        """Return the entries of the next write: those of a failed one first, and only those."""
-        if not self._sent:
-            first = len(self.committed) + 1
-            self._sent = [LogEntry(first + place, event) for place, event in enumerate(self._pending)]
-            self._pending = []
-        return self._sent
-
-    def stored(self) -> None:
-        """Note that the entries of the last write are committed."""
-        self.committed += self._sent
-        self._sent = []
-        if not self._pending:
-            self._idle.set()
-
-    def drop_queued(self) -> None:
-        """Forget what was not stored: it never will be."""
-        self._sent, self._pending = [], []
-        self._idle.set()
-
-    def give_up(self) -> None:
-        """Note that the answer is not ours any more."""
-        self.taken.set()
-        self.drop_queued()
-
-    def refuse(self) -> None:
-        """Note that its events cannot be stored; the answer is still ours to end."""
-        self.is_unstorable = True
-        self.drop_queued()
-
-    async def written(self) -> None:
-        """Wait until everything queued is committed.
-
-        Raises:
-            AnswerTaken: it will never be.
-        """
-        await self._idle.wait()
-        if self.taken.is_set():
-            raise AnswerTaken
 
 
 @dataclass(slots=True, eq=False)
@@ -169,7 +93,7 @@ class AnswerLog:
             return
         self._work.set()
         # Whoever waits for an answer waits for its first words.
-        if not any(isinstance(entry.event, TextDelta) for entry in answer.committed):
+        if not answer.has_words:
             self._urgent.set()
 
     async def finish(self, answer: OpenAnswer, ending: Ending) -> None:

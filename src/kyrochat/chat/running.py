@@ -17,7 +17,7 @@ from uuid import UUID
 from kyrochat.chat import log_repository as rows
 from kyrochat.chat.answer import Answerer, Assignment
 from kyrochat.chat.ending import Ending, end_answer
-from kyrochat.chat.log import AnswerTaken, OpenAnswer
+from kyrochat.chat.open_answer import AnswerTaken, OpenAnswer
 from kyrochat.chat.queue import AnswerQueue, Asker
 from kyrochat.db.changes import Changes, ended_topic
 from kyrochat.db.engine import Database

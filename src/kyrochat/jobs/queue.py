@@ -24,6 +24,7 @@ from kyrochat.jobs.statements import (
     CLAIM,
     CLAIM_LOCK,
     COMPLETE,
+    COUNT,
     DEQUEUE,
     ENQUEUE,
     FAIL,
@@ -171,6 +172,11 @@ async def wake(session: AsyncSession, changes: Changes, workspace_id: UUID, kind
     woken = (await _run(session, WAKE, {"workspace_id": workspace_id, "kind": kind, "bot_id": str(bot_id)})).rowcount
     await changes.announce(session, [JOBS_TOPIC])
     return woken
+
+
+async def counts(session: AsyncSession) -> list[tuple[str, str, int]]:
+    """Return (kind, state, how many) of all jobs that there are; those that were done leave no row."""
+    return [(row.kind, row.state, row.jobs) for row in await _run(session, COUNT, {})]
 
 
 @dataclass(slots=True)

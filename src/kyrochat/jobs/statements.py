@@ -18,6 +18,8 @@ DEQUEUE = text("DELETE FROM jobs WHERE dedupe_key = :dedupe_key AND state = 'QUE
 
 COMPLETE = text("DELETE FROM jobs WHERE id = :id AND lease_token = :token")
 
+COUNT = text("SELECT kind, state, count(*) AS jobs FROM jobs GROUP BY kind, state")
+
 HOLD = text("SELECT 1 FROM jobs WHERE id = :id AND lease_token = :token FOR SHARE")
 
 PARK = text("""

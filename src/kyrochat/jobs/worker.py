@@ -21,6 +21,7 @@ from kyrochat.jobs.queue import (
     complete,
     leave_as_it_is,
 )
+from kyrochat.metrics import JOBS
 
 # A connection may be dead without a word; this ends the wait for its answer.
 CALL_TIMEOUT_S = 15.0
@@ -126,6 +127,7 @@ class Worker:
         try:
             await self.kinds[job.kind].handler(job)
         except LeaseLost:
+            JOBS.labels(job.kind, "lost").inc()
             log.warning("Job %s (%s), attempt %d: it was taken over, so its work is dropped", *_name(job))
         except GiveUp as error:
             await self._fail(job, error.message, None)
@@ -141,6 +143,7 @@ class Worker:
             log.error("Job %s (%s), attempt %d: %s at %s", *_name(job), type(error).__name__, _origin(error))
             await self._fail(job, f"An unexpected failure ({type(error).__name__}).", backoff_s)
         else:
+            JOBS.labels(job.kind, "done").inc()
             await self._settle(job, lambda: self._complete(job))
 
     async def _complete(self, job: ClaimedJob) -> None:
@@ -149,6 +152,7 @@ class Worker:
 
     async def _fail(self, job: ClaimedJob, message: str, retry_in_s: float | None) -> None:
         kind = self.kinds[job.kind]
+        JOBS.labels(job.kind, "failed").inc()
         await self._settle(job, lambda: self.queue.fail(job, message, retry_in_s, kind.on_failed, kind.on_retry))
 
     async def _settle(self, job: ClaimedJob, store: Callable[[], Awaitable[object]]) -> None:

@@ -8,6 +8,7 @@ from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot
 from kyrochat.db.storable import storable
 from kyrochat.errors import ProviderUnavailable
+from kyrochat.metrics import SEARCH_LEGS, SEARCHES
 from kyrochat.retrieval import filter_repository, repository
 from kyrochat.retrieval.dense import DenseRetrieval
 from kyrochat.retrieval.dense_leg import DenseHits, DenseLeg
@@ -62,6 +63,7 @@ class Retriever:
         known = None if fresh or search.state is None else self.results.get(search)
         if known is not None:
             trace = replace(known.trace, cached=True, milliseconds=milliseconds_since(started))
+            SEARCHES.labels("memory").observe(trace.milliseconds / 1000)
             return replace(known, trace=trace)
         lexical, dense = await self._run_legs(search)
         fusing = perf_counter()
@@ -72,6 +74,9 @@ class Retriever:
             ranked, report = await self.reranking.rerank(search, ranked)
             legs.append(report)
         result = await self._chosen(search, ranked, tuple(legs), (fused_in,), started)
+        SEARCHES.labels("documents").observe(result.trace.milliseconds / 1000)
+        for leg in result.trace.legs:
+            SEARCH_LEGS.labels(leg.leg, leg.status).inc()
         # What a leg has missed must not be missed any longer than it is down.
         if not any(leg.status in (LegStatus.LATE, LegStatus.FAILED) for leg in result.trace.legs):
             self.results.put(search, result)

@@ -53,6 +53,12 @@ def came_by_tls(connection: HTTPConnection, trusted: Sequence[Network]) -> bool:
     return connection.headers.get("x-forwarded-proto", "").rpartition(",")[2].strip().lower() in ("https", "wss")
 
 
+def is_loopback(peer: str | None) -> bool:
+    """Say whether the peer of a connection is on this machine."""
+    address = _parsed(peer or "")
+    return address is not None and address.is_loopback
+
+
 def is_trusted(address: IPv4Address | IPv6Address, trusted: Sequence[Network]) -> bool:
     """Say whether the address is in one of the networks."""
     return any(address in network for network in trusted)
