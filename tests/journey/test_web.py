@@ -10,7 +10,6 @@ import pytest
 
 from tests.db.embedded.processes import stop_what_is_left
 from tests.documents.web.scene import page
-from tests.documents.web.wire import answer
 from tests.graphql_client import GraphQLClient, register, visiting
 from tests.journey.steps import (
     ADD_WEB,
@@ -27,6 +26,7 @@ from tests.journey.steps import (
 )
 from tests.journey.test_restarts import lapsed_leases
 from tests.journey.website import NEW_HOURS, OLD_HOURS, museum_on_the_web
+from tests.outbound.wire import answer
 from tests.server_process import serving
 
 ADMITTED = {"KYROCHAT_FETCH_ALLOW_CIDRS": "127.0.0.0/8"}

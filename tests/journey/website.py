@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from tests.documents.web.scene import Site, page
-from tests.documents.web.wire import Wire, answer, listening
+from tests.outbound.wire import Wire, answer, listening
 
 LOCAL = "127.0.0.1"
 OLD_HOURS = "The reading room of the harbour museum opens at nine on weekdays."

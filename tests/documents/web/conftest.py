@@ -8,7 +8,7 @@ from kyrochat.db.engine import Database
 from kyrochat.documents.storage import open_store
 from kyrochat.documents.web.manners import Visitor
 from tests.documents.web.scene import Site, WebLibrary
-from tests.documents.web.wire import Wire, fetcher, listening
+from tests.outbound.wire import Wire, fetcher, listening
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from kyrochat.jobs.queue import LeaseLost, Queue, RetryLater
 from kyrochat.jobs.worker import Kind
 from kyrochat.working import job_kinds
 from tests.documents.scene import KINDS, Library
-from tests.documents.web.wire import Request, answer
+from tests.outbound.wire import Request, answer
 
 WEB_KINDS = (*KINDS, FETCH, CRAWL)
 

@@ -4,9 +4,9 @@ import pytest
 
 from kyrochat.documents.decoding import decode
 from kyrochat.documents.media_types import MediaType, detect
-from kyrochat.documents.web.address import WebAddress
 from kyrochat.documents.web.content import file_name, stored_bytes
-from kyrochat.documents.web.fetching import Fetched, Validators
+from kyrochat.outbound.address import WebAddress
+from kyrochat.outbound.fetching import Fetched, Validators
 
 
 def page(body: bytes = b"x", media_type: str = "text/html", charset: str | None = None, path: str = "/") -> Fetched:

@@ -18,7 +18,7 @@ from kyrochat.documents.web.manners import Visitor
 from kyrochat.errors import Forbidden, InvalidInput, NotFound
 from tests.documents.scene import as_guest
 from tests.documents.web.scene import Site, WebLibrary, page
-from tests.documents.web.wire import PUBLIC, Wire, answer, fetcher, listening, names, saying
+from tests.outbound.wire import PUBLIC, Wire, answer, fetcher, listening, names, saying
 
 ADDED, SKIPPED, FAILED, WAITING = (
     CrawlPageState.ADDED,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from kyrochat.documents.web.address import WebAddress
 from kyrochat.documents.web.links import MAX_LINKS, PageLinks, page_links
 from kyrochat.documents.web.scope import Scope
+from kyrochat.outbound.address import WebAddress
 from tests.linear_time import at_most
 
 PAGE = """<!DOCTYPE html><html><head><title>x</title>

@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import pytest
 
-from kyrochat.documents.web.address import WebAddress
-from kyrochat.documents.web.fetching import Fetched, Unchanged, Validators
 from kyrochat.documents.web.manners import Visitor
 from kyrochat.errors import FetchFailed
-from tests.documents.web.wire import (
+from kyrochat.outbound.address import WebAddress
+from kyrochat.outbound.fetching import Fetched, Unchanged, Validators
+from tests.outbound.wire import (
     PUBLIC,
     RecordingNetwork,
     Request,

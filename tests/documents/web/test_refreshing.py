@@ -16,7 +16,7 @@ from kyrochat.documents.web.page_fetch import PageFetch
 from kyrochat.jobs.worker import Kind
 from kyrochat.working import job_kinds
 from tests.documents.web.scene import Site, WebLibrary, page
-from tests.documents.web.wire import Wire, answer
+from tests.outbound.wire import Wire, answer
 
 OLD = "The museum opens at nine on weekdays."
 NEW = "The museum opens at ten on weekdays."

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kyrochat.documents.web.address import WebAddress
 from kyrochat.documents.web.robots import MAX_ROBOTS_BYTES, Robots
+from kyrochat.outbound.address import WebAddress
 from tests.linear_time import at_most
 
 FILE = b"""

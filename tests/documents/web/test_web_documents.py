@@ -12,16 +12,16 @@ from kyrochat.db.states import DocumentSource, DocumentStage, DocumentStatus, Wo
 from kyrochat.documents.intake import Quota
 from kyrochat.documents.kinds import FETCH, INGEST
 from kyrochat.documents.service import FromTheWeb
-from kyrochat.documents.web.deny_table import AddressRules
 from kyrochat.documents.web.manners import Visitor
 from kyrochat.documents.web.service import NotFromTheWeb, SameAddress
 from kyrochat.errors import Forbidden, InvalidInput, NotFound, QuotaExceeded, RateLimited
+from kyrochat.outbound.deny_table import AddressRules
 from kyrochat.rates.limits import UPLOADS_PER_USER
 from kyrochat.rates.service import Rates
 from tests.documents.corpus_files import FILES
 from tests.documents.scene import as_guest
 from tests.documents.web.scene import Site, WebLibrary, page
-from tests.documents.web.wire import Names, Wire, answer, fetcher
+from tests.outbound.wire import Names, Wire, answer, fetcher
 
 BEES = "A hive needs two things: fresh water and a place in the sun."
 

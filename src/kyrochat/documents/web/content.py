@@ -8,7 +8,7 @@ from kyrochat.documents.decoding import to_utf8
 from kyrochat.documents.incoming import safe_name
 from kyrochat.documents.media_types import HEAD_BYTES, MediaType, detect
 from kyrochat.documents.unreadable_types import BINARY_EXTENSIONS
-from kyrochat.documents.web.fetching import Fetched
+from kyrochat.outbound.fetching import Fetched
 
 # Of these the server's word is taken for what only a name tells of an uploaded file.
 _NAMED_FOR = {

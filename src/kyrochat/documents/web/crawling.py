@@ -25,7 +25,6 @@ from kyrochat.documents.kinds import INGEST, queue_job
 from kyrochat.documents.labels import Labels
 from kyrochat.documents.storage import FileStore
 from kyrochat.documents.web import repository
-from kyrochat.documents.web.address import WebAddress
 from kyrochat.documents.web.crawls import enqueue_crawl
 from kyrochat.documents.web.manners import Refused
 from kyrochat.documents.web.page_fetch import pause_s, same_content
@@ -33,6 +32,7 @@ from kyrochat.documents.web.pages import new_rows, park_while_paused, plan_next,
 from kyrochat.documents.web.visiting import Guide, Visit
 from kyrochat.errors import FetchFailed, QuotaExceeded
 from kyrochat.jobs.queue import ClaimedJob, LeaseLost, complete, hold
+from kyrochat.outbound.address import WebAddress
 
 SLICE_S = 20.0
 PAGE_ATTEMPTS = 3

@@ -11,14 +11,14 @@ from kyrochat.documents.intake import Quota
 from kyrochat.documents.kinds import CRAWL, FETCH
 from kyrochat.documents.storage import FileStore
 from kyrochat.documents.web.crawling import SiteCrawl, fail_crawl
-from kyrochat.documents.web.deny_table import AddressRules, IPNetwork
-from kyrochat.documents.web.fetching import Fetcher, user_agent
 from kyrochat.documents.web.link_child import CHILD, LinkReader
 from kyrochat.documents.web.manners import Visitor
 from kyrochat.documents.web.page_fetch import PageFetch, note_failure, note_retry
 from kyrochat.documents.web.visiting import Guide
 from kyrochat.jobs.queue import ClaimedJob
 from kyrochat.jobs.worker import Kind
+from kyrochat.outbound.deny_table import AddressRules, IPNetwork
+from kyrochat.outbound.fetching import Fetcher, user_agent
 
 
 def open_visitor(version: str, allowed: tuple[IPNetwork, ...]) -> Visitor:

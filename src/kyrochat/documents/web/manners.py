@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from kyrochat.documents.web.address import WebAddress
-from kyrochat.documents.web.fetching import Fetched, Fetcher, Unchanged, Validators
 from kyrochat.documents.web.robots import Robots
 from kyrochat.errors import FetchFailed
+from kyrochat.outbound.address import WebAddress
+from kyrochat.outbound.fetching import Fetched, Fetcher, Unchanged, Validators
 
 # RFC 9309 wants it to be read anew after a day at the latest; people who change it expect less.
 ROBOTS_AGE_S = 3600.0

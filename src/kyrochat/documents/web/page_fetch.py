@@ -19,13 +19,13 @@ from kyrochat.documents.intake import UNLIMITED, Quota, check_room, start_over
 from kyrochat.documents.kinds import INGEST, queue_job
 from kyrochat.documents.storage import FileStore
 from kyrochat.documents.web import repository
-from kyrochat.documents.web.address import WebAddress
 from kyrochat.documents.web.content import Content, content_of
-from kyrochat.documents.web.fetching import Fetched, Unchanged, Validators
 from kyrochat.documents.web.manners import Visitor
 from kyrochat.documents.web.pages import announce, known, note_validators, park_while_paused, plan_next, take
 from kyrochat.errors import FetchFailed, QuotaExceeded, UnreadableDocument
 from kyrochat.jobs.queue import ClaimedJob, LeaseLost, RetryLater, complete, hold
+from kyrochat.outbound.address import WebAddress
+from kyrochat.outbound.fetching import Fetched, Unchanged, Validators
 
 FETCHING = 0.02
 # 5 s, 20 s, 80 s and 320 s after the first attempts; later if the server says so.

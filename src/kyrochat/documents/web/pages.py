@@ -14,10 +14,10 @@ from kyrochat.documents.intake import start_over
 from kyrochat.documents.kinds import FETCH, job_key, queue_job
 from kyrochat.documents.labels import Labels
 from kyrochat.documents.reading import MAX_TITLE_CHARS
-from kyrochat.documents.web.address import WebAddress
 from kyrochat.documents.web.content import Content
-from kyrochat.documents.web.fetching import Validators
 from kyrochat.jobs.queue import ClaimedJob, dequeue, park, wake
+from kyrochat.outbound.address import WebAddress
+from kyrochat.outbound.fetching import Validators
 
 
 def new_rows(

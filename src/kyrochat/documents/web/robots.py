@@ -7,8 +7,8 @@ from typing import Self
 
 from protego import Protego
 
-from kyrochat.documents.web.address import WebAddress
-from kyrochat.documents.web.fetching import PRODUCT
+from kyrochat.outbound.address import WebAddress
+from kyrochat.outbound.fetching import PRODUCT
 
 # The least that the RFC wants to be read, and where others stop, too.
 MAX_ROBOTS_BYTES = 500 * 1024

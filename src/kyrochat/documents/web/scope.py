@@ -5,8 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from kyrochat.documents.web.address import DEFAULT_PORTS, BadAddress, WebAddress
 from kyrochat.documents.web.links import PageLinks
+from kyrochat.outbound.address import DEFAULT_PORTS, BadAddress, WebAddress
 
 # What pages are made of, and what holds no text. Formats that can be read, such as PDF, are not among them.
 _NO_PAGES = frozenset([

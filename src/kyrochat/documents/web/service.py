@@ -22,9 +22,9 @@ from kyrochat.documents.kinds import FETCH, queue_job
 from kyrochat.documents.labels import NO_LABELS, Labels, checked_labels
 from kyrochat.documents.reading import MAX_TITLE_CHARS
 from kyrochat.documents.web import repository
-from kyrochat.documents.web.address import BadAddress, WebAddress
 from kyrochat.documents.web.pages import announce, new_rows, plan_next, queue_fetch
 from kyrochat.errors import Conflict, NotFound
+from kyrochat.outbound.address import BadAddress, WebAddress
 from kyrochat.rates.limits import UPLOADS_PER_USER
 from kyrochat.rates.service import NO_LIMITS, Rates
 from kyrochat.rules import Rules

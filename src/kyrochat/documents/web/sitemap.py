@@ -4,9 +4,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-from kyrochat.documents.web.address import MAX_ADDRESS_CHARS
-from kyrochat.documents.web.body import gunzip
 from kyrochat.errors import FetchFailed
+from kyrochat.outbound.address import MAX_ADDRESS_CHARS
+from kyrochat.outbound.body import gunzip
 
 MAX_PAGES = 50_000  # as the protocol has it
 MAX_SITEMAP_BYTES = 10 << 20

@@ -4,15 +4,15 @@ import asyncio
 from dataclasses import dataclass
 
 from kyrochat.documents.media_types import MediaType
-from kyrochat.documents.web.address import WebAddress
 from kyrochat.documents.web.content import Content, content_of
-from kyrochat.documents.web.fetching import Fetched
 from kyrochat.documents.web.link_child import LinkReader
 from kyrochat.documents.web.links import PageLinks
 from kyrochat.documents.web.manners import Visitor
 from kyrochat.documents.web.scope import Scope
 from kyrochat.documents.web.sitemap import Sitemap, parse_sitemap
 from kyrochat.errors import FetchFailed, UnreadableDocument
+from kyrochat.outbound.address import WebAddress
+from kyrochat.outbound.fetching import Fetched
 
 MAX_SITEMAPS = 10
 DEFAULT_SITEMAP = "/sitemap.xml"

@@ -8,11 +8,11 @@ from email.utils import format_datetime
 import pytest
 import trustme
 
-from kyrochat.documents.web.address import WebAddress
-from kyrochat.documents.web.deny_table import AddressRules
-from kyrochat.documents.web.fetching import Fetched, Unchanged, Validators, user_agent
 from kyrochat.errors import FetchFailed
-from tests.documents.web.wire import (
+from kyrochat.outbound.address import WebAddress
+from kyrochat.outbound.deny_table import AddressRules
+from kyrochat.outbound.fetching import Fetched, Unchanged, Validators, user_agent
+from tests.outbound.wire import (
     AGENT,
     PUBLIC,
     RecordingNetwork,

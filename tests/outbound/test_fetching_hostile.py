@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from kyrochat.documents.web.address import WebAddress
-from kyrochat.documents.web.fetching import Fetched, Limits
 from kyrochat.errors import FetchFailed
-from tests.documents.web.wire import PUBLIC, Request, answer, fetcher, listening, quick, saying
+from kyrochat.outbound.address import WebAddress
+from kyrochat.outbound.fetching import Fetched, Limits
+from tests.outbound.wire import PUBLIC, Request, answer, fetcher, listening, quick, saying
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
 MIB = 1 << 20

@@ -14,10 +14,10 @@ from typing import Any
 
 import httpcore2
 
-from kyrochat.documents.web.address import WebAddress
-from kyrochat.documents.web.deny_table import AddressRules
-from kyrochat.documents.web.fetching import Fetcher, Limits
-from kyrochat.documents.web.network import Resolver
+from kyrochat.outbound.address import WebAddress
+from kyrochat.outbound.deny_table import AddressRules
+from kyrochat.outbound.fetching import Fetcher, Limits
+from kyrochat.outbound.network import Resolver
 
 PUBLIC = "127.0.0.2"
 RULES = AddressRules((ip_network(f"{PUBLIC}/32"),))

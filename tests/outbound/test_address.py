@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyrochat.documents.web.address import BadAddress, WebAddress
+from kyrochat.outbound.address import BadAddress, WebAddress
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from typing import Any
 
 import httpcore2
 
-from kyrochat.documents.web.deny_table import AddressRules, IPAddress, unmapped
 from kyrochat.errors import FetchFailed
+from kyrochat.outbound.deny_table import AddressRules, IPAddress, unmapped
 
 # A name's addresses as text, in the order of preference; raises OSError when there are none.
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]

@@ -11,11 +11,11 @@ from email.utils import parsedate_to_datetime
 
 import httpcore2
 
-from kyrochat.documents.web.address import BadAddress, WebAddress
-from kyrochat.documents.web.body import damaged, read_body, too_large
-from kyrochat.documents.web.deny_table import AddressRules
-from kyrochat.documents.web.network import GuardedNetwork, Meter, Resolver, TooMuch, system_addresses
 from kyrochat.errors import FetchFailed
+from kyrochat.outbound.address import BadAddress, WebAddress
+from kyrochat.outbound.body import damaged, read_body, too_large
+from kyrochat.outbound.deny_table import AddressRules
+from kyrochat.outbound.network import GuardedNetwork, Meter, Resolver, TooMuch, system_addresses
 
 PRODUCT = "KyroChat"
 ACCEPT = "text/html, application/xhtml+xml, text/markdown, text/plain;q=0.9, application/pdf;q=0.9, */*;q=0.5"

@@ -7,12 +7,12 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from kyrochat.documents.web.address import WebAddress
-from kyrochat.documents.web.deny_table import AddressRules
-from kyrochat.documents.web.fetching import Fetched
-from kyrochat.documents.web.network import system_addresses
 from kyrochat.errors import FetchFailed
-from tests.documents.web.wire import (
+from kyrochat.outbound.address import WebAddress
+from kyrochat.outbound.deny_table import AddressRules
+from kyrochat.outbound.fetching import Fetched
+from kyrochat.outbound.network import system_addresses
+from tests.outbound.wire import (
     PUBLIC,
     RULES,
     Names,

@@ -1,0 +1,1 @@
+"""The way out to servers of others: addresses in one form, checked networks, bounded requests."""
