@@ -11,11 +11,13 @@ from kyrochat.accounts.export import ExportService
 from kyrochat.accounts.opening import open_accounts
 from kyrochat.accounts.presence import Presences
 from kyrochat.bots.service import BotService
+from kyrochat.bots.tools import BotToolService
 from kyrochat.chat.answer import Answerer
 from kyrochat.chat.compaction import LogCompaction
 from kyrochat.chat.conversations import ConversationService
 from kyrochat.chat.export import ConversationExport
 from kyrochat.chat.feedback import FeedbackService
+from kyrochat.chat.http_tools import HttpTools
 from kyrochat.chat.log import AnswerLog
 from kyrochat.chat.queue import AnswerQueue
 from kyrochat.chat.running import RunningAnswers
@@ -39,6 +41,9 @@ from kyrochat.evaluation.export import EvaluationExport
 from kyrochat.evaluation.question_sets import QuestionSetService
 from kyrochat.evaluation.service import EvaluationService
 from kyrochat.graphql.services import Services
+from kyrochat.outbound.allowed_hosts import AllowedHosts
+from kyrochat.outbound.calling import Caller, tool_agent
+from kyrochat.outbound.deny_table import AddressRules
 from kyrochat.rates.service import open_rates
 from kyrochat.retrieval.offline import ExtractiveModel
 from kyrochat.retrieval.providers import Providers, open_providers
@@ -48,6 +53,7 @@ from kyrochat.setting_values import Switch
 from kyrochat.settings import Settings
 from kyrochat.signing.agreement import agree_on_key
 from kyrochat.signing.key_files import secret_keys
+from kyrochat.signing.sealing import Sealer
 from kyrochat.trusted.documents import TrustedDocuments
 from kyrochat.working import working
 
@@ -91,7 +97,13 @@ async def running(
         log_database = access.open_log()
         stack.push_async_callback(log_database.close)
         retriever = Retriever(database, dense=dense, reranking=provided.reranking)
-        answerer = Answerer(database, AnswerLog(database, changes, log_database), retriever, model, provided.budget)
+        hosts, sealer = AllowedHosts.parse(settings.tool_hosts), Sealer.of(keys, "tools of bots")
+        http = None
+        if hosts:
+            caller = Caller(tool_agent(version("kyrochat")), AddressRules(settings.fetch_networks))
+            http = HttpTools(caller, hosts, sealer)
+        answer_log = AnswerLog(database, changes, log_database)
+        answerer = Answerer(database, answer_log, retriever, model, provided.budget, http)
         queue = AnswerQueue(settings.answers_at_once, settings.answers_waiting)
         lease = timedelta(seconds=settings.answer_lease_s)
         answers = RunningAnswers(log_database, changes, answerer, lease, queue=queue)
@@ -135,6 +147,7 @@ async def running(
                 principals=accounts.principals,
                 presences=presences,
                 bots=BotService(database, changes),
+                bot_tools=BotToolService(database, hosts, sealer),
                 documents=DocumentService(database, changes, store, settings.max_upload_bytes, quota, rates),
                 relabelling=Relabelling(database, changes),
                 web_documents=WebDocumentService(database, changes, quota, rates),

@@ -190,6 +190,11 @@ class Settings(BaseSettings):
         default="",
         description="Private networks to fetch web pages from, at any port: 10.1.0.0/16, separated by commas.",
     )
+    tool_hosts: str = Field(
+        default="",
+        description="Hosts that HTTP tools of bots may call, separated by commas: api.example.com, *.example.com, or "
+        "with a scheme http://localhost:9000; private ones must be in fetch_allow_cidrs, too. Empty: no tools.",
+    )
     allowed_origins: str = Field(
         default="",
         description="Origins, separated by commas, whose browser pages may call the API; * for all.",

@@ -15,6 +15,12 @@ FILE = None
 NEW_PASSWORD = "another horse, another battery"
 
 QUERY = "Who sleeps in the bank of the river?"
+TOOL = {
+    "name": "new_tool",
+    "description": "New.",
+    "url": "https://tools.example/new",
+    "parameters": {"type": "object", "properties": {}},
+}
 ONE_DOCUMENT = {"filter": {"documentIds": [The("Document")]}}
 
 RECIPES: Mapping[str, list[Recipe]] = {
@@ -34,6 +40,7 @@ RECIPES: Mapping[str, list[Recipe]] = {
             "AuditEntry": "AuditEntry",
             "Invitation": "Invitation",
             "Bot": "Bot",
+            "BotTool": "BotTool",
             "Document": "Document",
             "Crawl": "Crawl",
             "QuestionSet": "QuestionSet",
@@ -124,6 +131,8 @@ RECIPES: Mapping[str, list[Recipe]] = {
     "Mutation.createBot": [Recipe({"input": {"name": "New", "workspaceId": The("Workspace")}})],
     "Mutation.updateBot": [Recipe({"input": {"id": The("Bot"), "name": "Renamed"}})],
     "Mutation.deleteBot": [Recipe({"id": The("Bot")})],
+    "Mutation.setBotTool": [Recipe({"input": {"botId": The("Bot"), **TOOL}})],
+    "Mutation.removeBotTool": [Recipe({"id": The("BotTool")})],
     "Mutation.addTextDocument": [Recipe({"input": {"botId": The("Bot"), "title": "New", "text": "A new text."}})],
     "Mutation.uploadDocument": [Recipe({"input": {"botId": The("Bot"), "title": "New", "file": FILE}})],
     "Mutation.addWebDocument": [

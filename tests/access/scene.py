@@ -35,6 +35,7 @@ from tests.access.cast import ORIGIN, PASSWORD, Key, Person, Scene, Tenant, Thin
 from tests.access.evaluations import add_evaluations
 from tests.access.from_web import add_from_web
 from tests.access.talks import add_talks
+from tests.access.tools import add_tool
 from tests.factories import make_document
 
 
@@ -183,6 +184,7 @@ async def _make_bot(database: Database, workspace_id: UUID, word: str, number: i
         session.add_all([*others, receipt])
     from_web = await add_from_web(database, of_bot, word)
     evaluations = await add_evaluations(database, of_bot, document, word)
+    tool = await add_tool(database, of_bot, word)
     failed, queued = others
     things = {
         "Bot": _id("Bot", bot.id),
@@ -192,6 +194,7 @@ async def _make_bot(database: Database, workspace_id: UUID, word: str, number: i
         "DeletedDocument": _id("Document", receipt.document_id),
         **from_web,
         **evaluations,
+        **tool,
     }
     return bot, document, things
 

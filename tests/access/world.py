@@ -105,6 +105,7 @@ class Mould:
             rate_limits=Switch.OFF,
             # Where keys for browsers are used; sockets are taken from there only.
             allowed_origins=ORIGIN,
+            tool_hosts="tools.example",
         )
 
     @asynccontextmanager

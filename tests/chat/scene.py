@@ -15,6 +15,7 @@ from kyrochat.chat import log_repository
 from kyrochat.chat.answer import Answerer
 from kyrochat.chat.events import AnswerEnded, CitationAdded, LogEntry, Quote, TextDelta
 from kyrochat.chat.exchanges import Exchange
+from kyrochat.chat.http_tools import HttpTools
 from kyrochat.chat.log import AnswerLog
 from kyrochat.chat.queue import AnswerQueue
 from kyrochat.chat.running import LEASE, RunningAnswers
@@ -65,11 +66,12 @@ async def process(
     hears: bool = True,
     budget: Budget = Budget(),  # noqa: B008
     queue: AnswerQueue | None = None,
+    http: HttpTools | None = None,
 ) -> AsyncGenerator[Process, None]:
     """Answer questions on the database meanwhile. One that does not hear has lost its bells from other processes."""
     database = open_database(url)
     changes = Changes()
-    answerer = Answerer(database, AnswerLog(database, changes), Retriever(database), model, budget)
+    answerer = Answerer(database, AnswerLog(database, changes), Retriever(database), model, budget, http)
     running = RunningAnswers(database, changes, answerer, lease, grace_s, queue or AnswerQueue())
     try:
         async with changes.listening(database.engine) if hears else nullcontext(), running.alive():

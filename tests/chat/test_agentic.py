@@ -106,7 +106,9 @@ async def test_a_model_that_searches_for_ever_has_failed(agentic: Chat) -> None:
     answer, entries = await agentic.answer(QUESTION)
 
     assert len(agentic.model.prompts) == MAX_STEPS + 1
-    assert end_of(entries) == AnswerEnded(MessageStatus.FAILED, "The model only searched. Try again.", retryable=True)
+    assert end_of(entries) == AnswerEnded(
+        MessageStatus.FAILED, "The model only used its tools. Try again.", retryable=True
+    )
     assert answer.finish_reason is FinishReason.EMPTY
 
 

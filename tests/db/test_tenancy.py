@@ -26,6 +26,7 @@ from kyrochat.db.models import (
     AuditEntry,
     Bot,
     BotLexicon,
+    BotTool,
     Chunk,
     ChunkLex,
     ChunkSalts,
@@ -113,6 +114,7 @@ async def make_tenant(database: Database, email: str) -> Tenant:
             [crawl, WebPage(document_id=document.id, workspace_id=workspace_id, bot_id=bot.id, address=crawl.url)]
         )
         session.add(DocumentDeletion(document_id=new_id(), workspace_id=workspace_id))
+        session.add(BotTool(workspace_id=workspace_id, bot_id=bot.id, name="orders", sealed_headers=b""))
         questions = QuestionSet(workspace_id=workspace_id, bot_id=bot.id, name="Rivers")
         session.add(questions)
         vectors = VectorSet(workspace_id=workspace_id, bot_id=bot.id, scheme="compass", dimensions=2)

@@ -29,6 +29,8 @@ QUESTIONS = """mutation ($bot: ID!) {
   createQuestionSet(input: {botId: $bot, name: "Clock", questions: [{text: "When is the clock wound?"}]}) {
     ... on QuestionSet { id } } }"""
 EVALUATE = "mutation ($id: ID!) { startEvaluation(input: {questionSetId: $id}) { ... on Evaluation { id } } }"
+SET_TOOL = """mutation ($bot: ID!) { setBotTool(input: {botId: $bot, name: "orders", description: "Orders.",
+  url: "https://tools.example/orders", parameters: {type: "object", properties: {}}}) { ... on BotTool { id } } }"""
 NOTE = "The tower clock is wound on Mondays. The keys hang behind the counter."
 
 
@@ -44,7 +46,7 @@ class Owner:
 async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[tuple[Server, GraphQLClient], None]:
     """The server, and the one who came first."""
     async with (
-        serving(tmp_path_factory.mktemp("api") / "data") as server,
+        serving(tmp_path_factory.mktemp("api") / "data", KYROCHAT_TOOL_HOSTS="tools.example") as server,
         visiting(server.graphql_url) as client,
     ):
         yield server, await register(client)
@@ -99,6 +101,7 @@ async def settled(visitor: GraphQLClient) -> Owner:
     shared = await user.run(SHARE, id=conversation_id)
     question_set = await user.run(QUESTIONS, bot=bot_id)
     evaluation = await user.run(EVALUATE, id=question_set["id"])
+    tool = await user.run(SET_TOOL, bot=bot_id)
     workspaces = await user.run("{ workspaces { nodes { id } } }")
     me = await user.run("{ me { id } }")
     key = await user.run(CREATE_KEY)
@@ -114,6 +117,7 @@ async def settled(visitor: GraphQLClient) -> Owner:
         "ApiKey": key["apiKey"]["id"],
         "AuditEntry": entries["nodes"][0]["id"],
         "Bot": bot_id,
+        "BotTool": tool["id"],
         "Document": document["id"],
         "Crawl": crawl["id"],
         "Conversation": conversation_id,

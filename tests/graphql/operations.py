@@ -38,6 +38,7 @@ KINDS = {
     "bot.id": "Bot",
     "updateBot.input.id": "Bot",
     "deleteBot.id": "Bot",
+    "removeBotTool.id": "BotTool",
     "document.id": "Document",
     "retryDocument.id": "Document",
     "deleteDocument.id": "Document",
@@ -87,6 +88,7 @@ VALUES = {
     "DateTime": "2099-01-01T00:00:00Z",
     "Upload": FILE,
     "Metadata": {"year": 2026},
+    "JSONSchema": {"type": "object", "properties": {}},
     "MetadataValue": "text",
 }
 

@@ -69,6 +69,8 @@ LEAVES = {
     "createBot": "BOT_CREATED",
     "updateBot": "BOT_CHANGED",
     "deleteBot": "BOT_DELETED",
+    "setBotTool": "BOT_TOOL_SET",
+    "removeBotTool": "BOT_TOOL_REMOVED",
     "replaceTextDocument": "DOCUMENT_REPLACED",
     "replaceDocument": "DOCUMENT_REPLACED",
     "deleteDocument": "DOCUMENT_DELETED",

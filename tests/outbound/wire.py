@@ -34,6 +34,8 @@ class Request:
 
     target: str
     headers: Mapping[str, str]
+    method: str = "GET"
+    body: bytes = b""
 
 
 @dataclass
@@ -66,7 +68,10 @@ async def listening(talk: Talk, host: str = PUBLIC, tls: ssl.SSLContext | None =
             with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, TimeoutError):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 headers = dict(line.split(": ", 1) for line in head[1:] if line)
-                request = Request(head[0].split(" ")[1], {name.lower(): value for name, value in headers.items()})
+                headers = {name.lower(): value for name, value in headers.items()}
+                method, target, _ = head[0].split(" ")
+                body = await reader.readexactly(int(headers.get("content-length", "0")))
+                request = Request(target, headers, method, body)
                 wire.requests.append(request)
                 await talk(request, writer)
                 await writer.drain()

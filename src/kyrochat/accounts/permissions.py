@@ -23,6 +23,7 @@ class Act(Enum):
     SEE_BOTS = ("see bots", _VIEWER, _ANY_KEY)
     SEE_SETTINGS = ("see how bots are set up", _VIEWER, frozenset({_READ, _ADMIN}))
     MANAGE_BOTS = ("create, change and delete bots", _EDITOR, frozenset({_ADMIN}))
+    MANAGE_TOOLS = ("see and change the tools of bots", _OWNER, _NO_KEY)
     READ_DOCUMENTS = ("read documents", _VIEWER, frozenset({_READ, _INGEST, _ADMIN}))
     SEARCH = ("search", _VIEWER, frozenset({_READ, _ADMIN}))
     REPLAY_SEARCHES = ("make searches of own answers again", _VIEWER, frozenset({_ADMIN}))

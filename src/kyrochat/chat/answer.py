@@ -2,21 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
+from kyrochat.bots import tool_repository
 from kyrochat.chat import repository
 from kyrochat.chat.ending import BROKEN, BUSY, Ending
 from kyrochat.chat.events import AnswerEvent, PassagesFound, TextDelta
 from kyrochat.chat.follow_ups import FollowUps, follow_ups
+from kyrochat.chat.http_tools import HttpTools
 from kyrochat.chat.log import AnswerLog, Unstorable
 from kyrochat.chat.open_answer import AnswerTaken, OpenAnswer
 from kyrochat.chat.output import Output
-from kyrochat.chat.tool_use import MAX_CALLS, MAX_STEPS, SEARCH_DOCUMENTS, DocumentSearch
+from kyrochat.chat.tool_use import MAX_CALLS, MAX_STEPS, DocumentSearch, Room
+from kyrochat.chat.toolbox import Toolbox
 from kyrochat.db.engine import Database
-from kyrochat.db.models import Bot
+from kyrochat.db.models import Bot, BotTool
 from kyrochat.db.outage import is_outage
 from kyrochat.db.states import FinishReason, MessageRole, MessageStatus
 from kyrochat.db.storable import storable
@@ -53,6 +56,8 @@ class Answerer:
     retriever: Retriever
     model: AnswerModel
     budget: Budget = field(default_factory=Budget)
+    # None: the tools of bots are off on this server.
+    http: HttpTools | None = None
 
     async def write(self, answer: OpenAnswer, assignment: Assignment) -> None:
         """Write the whole answer and end it; failures end it too. Cancelling leaves the end to whoever cancels."""
@@ -78,13 +83,14 @@ class Answerer:
 
     async def _write(self, answer: OpenAnswer, assignment: Assignment) -> Ending:
         bot = assignment.bot
-        retrieval, turns = await asyncio.gather(
+        retrieval, (turns, bot_tools) = await asyncio.gather(
             self.retriever.retrieve(bot, assignment.question, SearchSettings(filter=assignment.filter)),
-            self._history(bot, assignment.question_id),
+            self._known(bot, assignment.question_id),
         )
         passages = retrieval.passages
         self.log.append(answer, PassagesFound(passages, (retrieval.trace,)))
-        budget = self.budget.halved() if bot.agentic else self.budget  # the other half is for what searches bring
+        # The other half is for what tools bring.
+        budget = self.budget.halved() if bot.agentic or bot_tools else self.budget
         prompt = budget.fitted(
             Prompt(
                 instructions=bot.instructions,
@@ -98,7 +104,8 @@ class Answerer:
         )
         output = Output.of(prompt)
         try:
-            finished, usage = await self._in_steps(answer, assignment, prompt, output)
+            toolbox = self._toolbox(assignment, output, bot_tools)
+            finished, usage = await self._in_steps(answer, prompt, output, toolbox)
         except ProviderUnavailable:
             self._append(answer, output.close())  # what was held back is text
             raise
@@ -130,34 +137,32 @@ class Answerer:
         return await follow_ups(self.model, assignment.bot.model, assignment.question, said)
 
     async def _in_steps(
-        self, answer: OpenAnswer, assignment: Assignment, prompt: Prompt, output: Output
+        self, answer: OpenAnswer, prompt: Prompt, output: Output, toolbox: Toolbox
     ) -> tuple[Finished | None, Usage | None]:
-        """Let the model write, and search in between where the bot lets it; return its last end, and what all took.
+        """Let the model write, and use its tools in between; return its last end, and what all took.
 
         Raises:
-            ProviderUnavailable: the model failed, or searched to the end and wrote nothing.
+            ProviderUnavailable: the model failed, or used tools to the end and wrote nothing.
         """
-        bot = assignment.bot
-        room = self.budget.prompt_tokens // 2
-        search = DocumentSearch(self.retriever, bot, output, room, assignment.filter) if bot.agentic else None
+        tools = toolbox.tools
         usage: Usage | None = None
         steps: tuple[Step, ...] = ()
         while True:
-            if search is not None:
-                may_call = len(steps) < MAX_STEPS and search.has_room
-                prompt = replace(prompt, tools=(SEARCH_DOCUMENTS,), steps=steps, may_call=may_call)
+            if tools:
+                may_call = len(steps) < MAX_STEPS and toolbox.has_room
+                prompt = replace(prompt, tools=tools, steps=steps, may_call=may_call)
             said, finished = await self._streamed(answer, prompt, output)
             if finished is not None:
                 usage = usage.plus(finished.usage) if usage else finished.usage
             if finished is None or not finished.calls:
                 return finished, usage
-            if search is None or not prompt.may_call:
+            if not tools or not prompt.may_call:
                 if output.has_text:
                     return finished, usage  # of a wish that is not granted, what was said before stays
-                raise ProviderUnavailable("The model only searched. Try again.", fault=ProviderFault.EMPTY)
+                raise ProviderUnavailable("The model only used its tools. Try again.", fault=ProviderFault.EMPTY)
             results = []
             for number, call in enumerate(finished.calls):
-                result, event = await search.use(call, is_too_many=number >= MAX_CALLS)
+                result, event = await toolbox.use(call, is_too_many=number >= MAX_CALLS)
                 self._append(answer, [event])
                 results.append(result)
             steps = (*steps, Step(said, finished.calls, tuple(results), finished.raw))
@@ -196,10 +201,19 @@ class Answerer:
         log.error("An answer failed", exc_info=error, extra=where)
         return BROKEN
 
-    async def _history(self, bot: Bot, question_id: UUID) -> tuple[Turn, ...]:
-        """Return the turns before the question, oldest first: one more than are used, if there are more."""
+    def _toolbox(self, assignment: Assignment, output: Output, bot_tools: Sequence[BotTool]) -> Toolbox:
+        room = Room(self.budget.prompt_tokens // 2)
+        search = None
+        if assignment.bot.agentic:
+            search = DocumentSearch(self.retriever, assignment.bot, output, room, assignment.filter)
+        return Toolbox(output, room, search, self.http, bot_tools)
+
+    async def _known(self, bot: Bot, question_id: UUID) -> tuple[tuple[Turn, ...], Sequence[BotTool]]:
+        """Return the turns before the question, oldest first, one more than are used if there are any; and tools."""
         async with self.database.begin([bot.workspace_id]) as session:
             branch = await repository.history(session, question_id, HISTORY_MESSAGES + 2)
-        return tuple(
+            bot_tools = await tool_repository.enabled(session, bot.id) if self.http else ()
+        turns = tuple(
             Turn("user" if role is MessageRole.USER else "assistant", text) for role, text in branch[:-1] if text
         )
+        return turns, bot_tools

@@ -45,6 +45,18 @@ SEARCH_DOCUMENTS = Tool(
 
 
 @dataclass(slots=True)
+class Room:
+    """How many tokens all that tools bring to one answer may still take."""
+
+    left_tokens: int
+
+    @property
+    def is_left(self) -> bool:
+        """Whether another result could bring anything."""
+        return self.left_tokens >= LEAST_TOKENS
+
+
+@dataclass(slots=True)
 class DocumentSearch:
     """The searches of one answer. What they bring is numbered on from the passages that are there, in `output`.
 
@@ -54,18 +66,11 @@ class DocumentSearch:
     retriever: Retriever
     bot: Bot
     output: Output
-    left_tokens: int
+    room: Room
     within: DocumentFilter = NO_FILTER
-
-    @property
-    def has_room(self) -> bool:
-        """Whether another search could bring anything."""
-        return self.left_tokens >= LEAST_TOKENS
 
     async def use(self, call: ToolCall, *, is_too_many: bool = False) -> tuple[str, ToolCalled]:
         """Return what the model is told, and the event of it. Its mistakes are told it, and are no failures."""
-        if call.name != SEARCH_DOCUMENTS.name:
-            return self._in_vain(call, "There is no such tool.")
         if is_too_many:
             return self._in_vain(call, f"Only {MAX_CALLS} searches are made at once.")
         asked = _asked(call.arguments)
@@ -95,14 +100,14 @@ class DocumentSearch:
                 known.append(number)
                 continue
             tokens = PASSAGE_TOKENS + estimated_tokens(passage.text)
-            if tokens > self.left_tokens:
+            if tokens > self.room.left_tokens:
                 break
-            self.left_tokens -= tokens
+            self.room.left_tokens -= tokens
             found.append((next_number + len(found), passage))
         return found, known
 
     def _in_vain(self, call: ToolCall, problem: str) -> tuple[str, ToolCalled]:
-        return problem, ToolCalled(storable(call.name)[:MAX_NAME_CHARS], _shown(call.arguments), problem=problem)
+        return problem, ToolCalled(call.name, _shown(call.arguments), problem=problem)
 
 
 def _place(passage: Passage) -> tuple[object, ...]:

@@ -149,6 +149,13 @@ class EvaluationStatus(StrEnum):
     FAILED = "FAILED"
 
 
+class ToolMethod(StrEnum):
+    """How an HTTP tool of a bot is called."""
+
+    GET = "GET"
+    POST = "POST"
+
+
 class JobState(StrEnum):
     """Where a job stands. Finished jobs leave no row."""
 

@@ -53,7 +53,7 @@ class ToolCalled:
     """From events.ToolCalled."""
 
     sequence: int = strawberry.field(description=SEQUENCE)
-    tool: str = strawberry.field(description="Which one: `search_documents`.")
+    tool: str = strawberry.field(description="Which one: `search_documents`, or one of the bot's own.")
     arguments: str = strawberry.field(description="What it was called with, as JSON.")
     passages: list[Passage] = strawberry.field(
         description="What it brought that was not there before, as far as the documents were not deleted since."

@@ -50,6 +50,8 @@ explained(
         AuditAct.BOT_CREATED: "A bot was made.",
         AuditAct.BOT_CHANGED: "A bot was changed; the details name the fields, not their values.",
         AuditAct.BOT_DELETED: "A bot was deleted with its documents and conversations.",
+        AuditAct.BOT_TOOL_SET: "A bot was given a tool, or one was changed; the details name its headers.",
+        AuditAct.BOT_TOOL_REMOVED: "A tool was taken from a bot.",
         AuditAct.DOCUMENT_REPLACED: "A document was given new content; the file before it is not kept.",
         AuditAct.DOCUMENT_DELETED: "A document was deleted.",
         AuditAct.CONVERSATION_DELETED: "A conversation was deleted.",

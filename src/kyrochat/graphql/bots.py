@@ -7,6 +7,7 @@ import strawberry
 from strawberry import UNSET
 
 from kyrochat.accounts.permissions import Act
+from kyrochat.bots.tools import may_see
 from kyrochat.chat.feedback import Wanted
 from kyrochat.db import models
 from kyrochat.graphql.bot_inputs import (
@@ -26,6 +27,7 @@ from kyrochat.graphql.bot_inputs import (
     UpdateBotInput,
     bot_fields,
 )
+from kyrochat.graphql.bot_tools import BotTool
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.enums import DocumentStatus, Language
 from kyrochat.graphql.feedback import Feedback, RatingFilter, Since
@@ -131,6 +133,16 @@ class Bot(Node):
         return connection(
             page, lambda row: translate(row, info.context), lambda: chat.conversation_count(viewer, self.row.id)
         )
+
+    @strawberry.field(
+        description="What its model may call while it answers, in the order in which it was given; null unless you own "
+        "the workspace."
+    )
+    async def tools(self, info: Info) -> list[BotTool] | None:
+        """Load."""
+        if not may_see(info.context.viewer, self.row.workspace_id):
+            return None
+        return [BotTool.from_row(row) for row in await info.context.tools_of.load(self.row.id)]
 
     @strawberry.field(description="What users think of its answers, newest first; null unless you may change the bot.")
     async def feedback(

@@ -16,6 +16,7 @@ from kyrochat.db.models import (
     ApiKey,
     AuditEntry,
     Bot,
+    BotTool,
     Citation,
     Conversation,
     ConversationShare,
@@ -146,6 +147,16 @@ class Context:
     def evaluations(self) -> DataLoader[UUID, Evaluation | None]:
         """Evaluations by id."""
         return _by_id(lambda ids: self.services.evaluations.many(self.viewer, ids))
+
+    @cached_property
+    def bot_tools(self) -> DataLoader[UUID, BotTool | None]:
+        """Tools of bots by id."""
+        return _by_id(lambda ids: self.services.bot_tools.many(self.viewer, ids))
+
+    @cached_property
+    def tools_of(self) -> DataLoader[UUID, list[BotTool]]:
+        """Tools by bot."""
+        return _grouped(lambda ids: self.services.bot_tools.of_bots(self.viewer, ids), lambda tool: tool.bot_id)
 
     @cached_property
     def conversations(self) -> DataLoader[UUID, Conversation | None]:

@@ -22,6 +22,7 @@ from kyrochat.db.states import (
     MessageRole,
     MessageStatus,
     Rating,
+    ToolMethod,
     WorkspaceRole,
 )
 from kyrochat.retrieval.languages import Language
@@ -47,6 +48,7 @@ __all__ = [
     "Rating",
     "SearchLeg",
     "SearchLegStatus",
+    "ToolMethod",
     "UserStatus",
     "WorkspaceRole",
     "explained",
@@ -266,5 +268,14 @@ explained(
     {
         ExportFormat.JSON: "Everything, all branches included.",
         ExportFormat.MARKDOWN: "The active branch, to read; citations are footnotes.",
+    },
+)
+
+explained(
+    ToolMethod,
+    "How a tool is called.",
+    {
+        ToolMethod.GET: "Arguments go into the query.",
+        ToolMethod.POST: "Arguments go into the body, as a JSON object.",
     },
 )

@@ -88,6 +88,8 @@ ROOT_FIELDS: Mapping[str, Permission] = {
     "Mutation.createBot": Act.MANAGE_BOTS,
     "Mutation.updateBot": Act.MANAGE_BOTS,
     "Mutation.deleteBot": Act.MANAGE_BOTS,
+    "Mutation.setBotTool": Act.MANAGE_TOOLS,
+    "Mutation.removeBotTool": Act.MANAGE_TOOLS,
     "Mutation.addTextDocument": Act.INGEST,
     "Mutation.uploadDocument": Act.INGEST,
     "Mutation.updateDocument": Act.INGEST,
@@ -137,6 +139,7 @@ NODES: Mapping[str, Permission] = {
     "AuditEntry": Act.READ_AUDIT_LOG,
     "Invitation": Who.PERSON,
     "Bot": Act.SEE_BOTS,
+    "BotTool": Who.PERSON,
     "Document": Act.READ_DOCUMENTS,
     "Crawl": Act.READ_DOCUMENTS,
     "QuestionSet": Act.EVALUATE,
@@ -180,6 +183,7 @@ TYPES: Mapping[str, frozenset[ApiKeyScope]] = {
     "MessageChildren": Act.CHAT.scopes,
     "Feedback": Act.CHAT.scopes,
     "Share": _NONE,
+    "BotTool": _NONE,
 }
 
 # Fields that take something else than their type does.
@@ -202,6 +206,7 @@ FIELDS: Mapping[str, frozenset[ApiKeyScope]] = {
     "Message.retrieval": Act.SEARCH.scopes,
     "Conversation.shares": _NONE,
     "Bot.feedback": Act.READ_FEEDBACK.scopes,
+    "Bot.tools": _NONE,
     # What a citation's link needs.
     "Document.id": _ANY,
     "Document.title": _ANY,

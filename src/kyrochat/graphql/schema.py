@@ -13,6 +13,7 @@ from kyrochat.graphql.active_sessions import ActiveSession, ActiveSessionMutatio
 from kyrochat.graphql.api_keys import ApiKey, ApiKeyMutation, ApiKeyQuery
 from kyrochat.graphql.asking import ChatMutation
 from kyrochat.graphql.audit import AuditEntry, AuditQuery
+from kyrochat.graphql.bot_tools import JSON_SCHEMA_SCALAR, BotTool, BotToolMutation, JsonSchema
 from kyrochat.graphql.bots import Bot, BotMutation, BotQuery
 from kyrochat.graphql.chat import ChatQuery, ChatSubscription, Conversation, Message
 from kyrochat.graphql.context import Context, Info
@@ -117,6 +118,8 @@ async def _load(context: Context, global_id: str) -> Node | None:
             row = await context.audit_entries.load(row_id)
         case "Bot":
             row = await context.bots.load(row_id)
+        case "BotTool":
+            row = await context.bot_tools.load(row_id)
         case "Document":
             row = await context.documents.load(row_id)
         case "Crawl":
@@ -189,6 +192,7 @@ class Mutation(
     QuestionSetMutation,
     EvaluationMutation,
     ShareMutation,
+    BotToolMutation,
 ):
     """All mutations."""
 
@@ -202,7 +206,9 @@ class Subscription(
 
 def schema_config() -> StrawberryConfig:
     """Return the configuration with the product's own scalars."""
-    return make_schema_config({Metadata: METADATA_SCALAR, MetadataValue: METADATA_VALUE_SCALAR})
+    return make_schema_config(
+        {Metadata: METADATA_SCALAR, MetadataValue: METADATA_VALUE_SCALAR, JsonSchema: JSON_SCHEMA_SCALAR}
+    )
 
 
 def build_schema(*, introspection: bool = True) -> KyroSchema:
@@ -218,6 +224,7 @@ def build_schema(*, introspection: bool = True) -> KyroSchema:
             ApiKey,
             AuditEntry,
             Bot,
+            BotTool,
             Document,
             Crawl,
             QuestionSet,

@@ -18,6 +18,7 @@ from kyrochat.accounts.service import AccountService
 from kyrochat.accounts.sessions import SessionService
 from kyrochat.accounts.workspaces import WorkspaceService
 from kyrochat.bots.service import BotService
+from kyrochat.bots.tools import BotToolService
 from kyrochat.chat.conversations import ConversationService
 from kyrochat.chat.feedback import FeedbackService
 from kyrochat.chat.searching import SearchService
@@ -52,6 +53,7 @@ class Services:
     principals: Principals
     presences: Presences
     bots: BotService
+    bot_tools: BotToolService
     documents: DocumentService
     relabelling: Relabelling
     web_documents: WebDocumentService

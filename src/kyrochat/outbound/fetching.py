@@ -13,9 +13,10 @@ import httpcore2
 
 from kyrochat.errors import FetchFailed
 from kyrochat.outbound.address import BadAddress, WebAddress
-from kyrochat.outbound.body import damaged, read_body, too_large
+from kyrochat.outbound.body import read_body, too_large
 from kyrochat.outbound.deny_table import AddressRules
 from kyrochat.outbound.network import GuardedNetwork, Meter, Resolver, TooMuch, system_addresses
+from kyrochat.outbound.sending import BROKEN, Wanted, broken, sent
 
 PRODUCT = "KyroChat"
 ACCEPT = "text/html, application/xhtml+xml, text/markdown, text/plain;q=0.9, application/pdf;q=0.9, */*;q=0.5"
@@ -115,26 +116,14 @@ class Fetcher:
 
     async def _get(self, address: WebAddress, known: Validators | None, meter: Meter) -> Fetched | Unchanged | _Moved:
         try:
-            # One pool a request: no connection is taken up again that was made for somebody else.
-            async with (
-                httpcore2.AsyncConnectionPool(
-                    ssl_context=self.ssl_context,
-                    max_connections=1,
-                    network_backend=GuardedNetwork(self.rules, self.resolve, meter, self.network),
-                ) as pool,
-                pool.stream(
-                    "GET",
-                    # From its parts, never from text: nobody parses an address twice.
-                    httpcore2.URL(scheme=address.scheme, host=address.host, port=address.port, target=address.target),
-                    headers=self._headers(address, known),
-                    extensions={"timeout": {"connect": self.limits.connect_s}},
-                ) as response,
-            ):
+            network = GuardedNetwork(self.rules, self.resolve, meter, self.network)
+            wanted = Wanted("GET", address, self._headers(address, known))
+            async with sent(wanted, network, self.ssl_context, self.limits.connect_s) as response:
                 return await self._understood(address, response)
         except TooMuch:
             raise too_large(self.limits.max_bytes) from None
-        except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError) as error:
-            raise _broken(error) from error
+        except BROKEN as error:
+            raise broken(error) from error
 
     def _headers(self, address: WebAddress, known: Validators | None) -> list[tuple[str, str]]:
         headers = [
@@ -227,13 +216,3 @@ def _seconds(retry_after: str) -> float | None:
         return None
     left_s = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return min(max(left_s, 0.0), MAX_RETRY_AFTER_S)
-
-
-def _broken(error: Exception) -> FetchFailed:
-    if isinstance(error.__cause__ or error.__context__, ssl.SSLError):
-        return FetchFailed("The site's certificate is not valid for this address, so nobody knows who answers there.")
-    if isinstance(error, httpcore2.ConnectTimeout | httpcore2.ConnectError):
-        return FetchFailed("The site cannot be reached. Check the address, or try again later.", retryable=True)
-    if isinstance(error, httpcore2.ProtocolError):
-        return FetchFailed("The site does not answer as a web server does, or not completely.", retryable=True)
-    return damaged()

@@ -21,6 +21,7 @@ from kyrochat.db.models.documents import (
 from kyrochat.db.models.evaluation import Evaluation, EvaluationQuestion, EvaluationResult, QuestionSet
 from kyrochat.db.models.feedback import AnswerRating
 from kyrochat.db.models.shares import ConversationShare
+from kyrochat.db.models.tools import BotTool
 from kyrochat.db.models.trusted import TrustedDocument
 from kyrochat.db.models.vectors import ChunkVector, VectorSet
 from kyrochat.db.models.web import Crawl, CrawlPage, WebPage
@@ -37,6 +38,7 @@ __all__ = [
     "AuditEntry",
     "Bot",
     "BotLexicon",
+    "BotTool",
     "Chunk",
     "ChunkLex",
     "ChunkSalts",
