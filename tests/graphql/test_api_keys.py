@@ -72,7 +72,8 @@ def unknown(kind: str) -> str:
 async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Shop, None]:
     data_dir = tmp_path_factory.mktemp("keys") / "data"
     origins = f"{SHOP},{ELSEWHERE}"
-    async with serving(data_dir, KYROCHAT_ALLOWED_ORIGINS=origins) as server, visiting(server.graphql_url) as visitor:
+    settings = {"KYROCHAT_ALLOWED_ORIGINS": origins, "KYROCHAT_TOOL_HOSTS": "tools.example"}
+    async with serving(data_dir, **settings) as server, visiting(server.graphql_url) as visitor:
         owner = await settled(visitor)
         made = await create(owner.user, botId=owner.ids["Bot"], allowedOrigins=[SHOP])
         guest = replace(visitor, token=made["secret"], origin=SHOP)

@@ -35,6 +35,7 @@ BOUNDED = {
     "Feedback.citations",
     "SharedMessage.citations",
     "Conversation.shares",
+    "Bot.tools",
     "PassagesFound.passages",
     "ToolCalled.passages",
     "Query.search",
@@ -176,6 +177,7 @@ def test_objects_with_an_id_are_nodes() -> None:
     assert without == {
         "DeletedBot",
         "RevokedShare",
+        "RemovedBotTool",
         "DeletedConversation",
         "DeletedCrawl",
         "DeletedEvaluation",

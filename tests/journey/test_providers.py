@@ -6,15 +6,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from kyrochat.chat.title_writer import TASK
 from tests.fakes import openai_steps
 from tests.fakes.gemini import FakeGemini, running_fake_gemini
-from tests.fakes.gemini_steps import Finish, Text
+from tests.fakes.gemini_steps import Call, Finish, Text
 from tests.fakes.openai import running_fake_openai
 from tests.fakes.pinecone import FakePinecone, running_fake_pinecone
 from tests.fakes.pinecone_steps import HttpError
 from tests.graphql_client import GraphQLClient, register, visiting
 from tests.journey.steps import ADD_TEXT, ask, check_log, new_bot, stored, until_read, watched
+from tests.outbound.wire import answer, listening, saying
 from tests.server_process import Server, serving
 
 TEXT = "The harbour master is Ada Quill. Moorings cost nine euros a night. The gate closes at ten in the evening."
@@ -143,3 +146,57 @@ async def test_a_server_with_openais_api_answers_and_its_quotes_are_checked(tmp_
             facts = await user.run(FACTS, id=answer_id)
             assert facts == {"finishReason": "STOP", "historyTrimmed": False, "removedCitations": 0, "model": "fake-1"}
             assert server.faults() == []
+
+
+SET_TOOL = """mutation ($bot: ID!, $url: String!) { setBotTool(input: {
+  botId: $bot, name: "guests", description: "Says how many boats are in the harbour.", url: $url,
+  parameters: {type: "object", properties: {day: {type: "string"}}, required: ["day"]},
+  headers: [{name: "X-Api-Key", value: "0123456789abcdef"}]}) {
+    __typename ... on BotTool { name headerNames } ... on Problem { message } } }"""
+
+
+@pytest.mark.parametrize("provider", ["gemini", "openai"])
+async def test_a_model_calls_a_tool_of_its_bot_over_the_wire(tmp_path: Path, provider: str) -> None:
+    boats = answer(b'{"boats": 7}', content_type="application/json")
+    async with (
+        running_fake_gemini() as gemini,
+        running_fake_openai() as openai,
+        listening(saying(boats), "127.0.0.1") as harbour,
+    ):
+        settings = {
+            "KYROCHAT_TOOL_HOSTS": f"http://127.0.0.1:{harbour.port}",
+            "KYROCHAT_FETCH_ALLOW_CIDRS": "127.0.0.1/32",
+            "KYROCHAT_GENERATED_TITLES": "off",
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+        if provider == "gemini":
+            settings |= {"KYROCHAT_GEMINI_API_KEY": gemini.api_key, "KYROCHAT_GEMINI_BASE_URL": gemini.url}
+            gemini.script(Call("guests", '{"day": "Monday"}', "c2lnbmVk"), Finish())
+            gemini.script(Text("Seven boats, says the harbour."), Finish())
+        else:
+            settings |= {"KYROCHAT_OPENAI_BASE_URL": openai.url, "KYROCHAT_OPENAI_MODEL": "fake-1"}
+            settings |= {"KYROCHAT_OPENAI_API_KEY": openai.api_key}
+            openai.script(
+                openai_steps.Call("c1", "guests", ('{"day":', ' "Monday"}')), openai_steps.Finish("tool_calls")
+            )
+            openai.script(openai_steps.Text("Seven boats, says the harbour."), openai_steps.Finish())
+        async with serving(tmp_path / "data", **settings) as server, visiting(server.graphql_url) as nobody:
+            user = await register(nobody)
+            bot_id = await new_bot(user)
+            tool = await user.run(SET_TOOL, bot=bot_id, url=f"http://127.0.0.1:{harbour.port}/boats")
+            answer_id = await ask(user, bot_id, "How many boats are in the harbour on Monday?")
+            events = await watched(user, answer_id)
+            message = await stored(user, answer_id)
+            log = server.log.read_text("utf-8")
+            assert server.faults() == []
+
+    assert tool == {"__typename": "BotTool", "name": "guests", "headerNames": ["X-Api-Key"]}
+    assert [(each.target, each.headers["x-api-key"]) for each in harbour.requests] == [
+        ("/boats?day=Monday", "0123456789abcdef")
+    ]
+    assert (message["status"], message["text"]) == ("COMPLETED", "Seven boats, says the harbour.")
+    assert [event["__typename"] for event in events] == ["PassagesFound", "ToolCalled", "TextDelta", "AnswerCompleted"]
+    told = str(gemini.requests[-1].body if provider == "gemini" else openai.requests[-1].body)
+    assert '"boats": 7' in told.replace("\\", "")
+    assert "<<result of guests " in told
+    assert "0123456789abcdef" not in told + log + str(events)

@@ -58,7 +58,7 @@ def _checked_parameter(rules: Rules, name: str, parameter: object) -> dict[str, 
     if not NAME.fullmatch(name):
         rules.add(FIELD, f"`{name[:64]}` is no name for a parameter: letters, digits and _, and no digit first.")
     kind = parameter.get("type") if isinstance(parameter, dict) else None
-    if not isinstance(parameter, dict) or not (kind in SCALARS or kind == "array"):
+    if not isinstance(parameter, dict) or not isinstance(kind, str) or kind not in (*SCALARS, "array"):
         rules.add(FIELD, f"`{name[:64]}` needs a type: {', '.join(SCALARS)} or array.")
         return {}
     _only(rules, parameter, {"type", "description", "enum", "items"}, f"`{name[:64]}`")
@@ -76,7 +76,7 @@ def _checked_parameter(rules: Rules, name: str, parameter: object) -> dict[str, 
             checked["enum"] = texts
     if kind == "array":
         items = parameter.get("items")
-        if not isinstance(items, dict) or items.get("type") not in SCALARS or items.keys() != {"type"}:
+        if not isinstance(items, dict) or items.get("type") not in tuple(SCALARS) or items.keys() != {"type"}:
             rules.add(FIELD, f'The `items` of `{name[:64]}` are {{"type": …}} of {", ".join(SCALARS)}.')
         else:
             checked["items"] = {"type": items["type"]}

@@ -16,6 +16,7 @@ from kyrochat.accounts.viewer import Viewer
 from kyrochat.bots import repository as bots
 from kyrochat.bots import tool_repository as tools
 from kyrochat.bots.tool_requests import PLACEHOLDER, declared_address
+from kyrochat.bots.tool_schema import FIELD as PARAMETERS
 from kyrochat.bots.tool_schema import NAME, checked_schema
 from kyrochat.db.columns import new_id
 from kyrochat.db.engine import Database
@@ -145,7 +146,9 @@ class BotToolService:
         rules.number("timeoutSeconds", new.timeout_seconds, least=1, most=MAX_TIMEOUT_S)
         parameters = checked_schema(rules, new.parameters)
         _check_headers(rules, new.headers or {})
-        address = _checked_address(rules, new.url, parameters)
+        # What the address needs of parameters is told once these are in order.
+        in_order = parameters if not any(issue.path == (PARAMETERS,) for issue in rules.issues) else {}
+        address = _checked_address(rules, new.url, in_order)
         rules.enforce()
         if address is not None and not self.hosts.admit(address):
             raise NotConfigured(

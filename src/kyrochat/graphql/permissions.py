@@ -139,7 +139,7 @@ NODES: Mapping[str, Permission] = {
     "AuditEntry": Act.READ_AUDIT_LOG,
     "Invitation": Who.PERSON,
     "Bot": Act.SEE_BOTS,
-    "BotTool": Who.PERSON,
+    "BotTool": Act.MANAGE_TOOLS,
     "Document": Act.READ_DOCUMENTS,
     "Crawl": Act.READ_DOCUMENTS,
     "QuestionSet": Act.EVALUATE,
