@@ -31,7 +31,6 @@ from kyrochat.graphql import schema as product
 from kyrochat.graphql.key_guard import KeyGuard
 from kyrochat.graphql.limits import CostGuard
 from kyrochat.graphql.transport.schema_setup import KyroSchema
-from kyrochat.graphql.transport.time_limit import TimeLimit
 from kyrochat.setting_values import Switch
 from kyrochat.settings import Settings
 
@@ -89,7 +88,7 @@ def with_things(app: KyroApp) -> None:
         Query,
         product.Mutation,
         Subscription,
-        extensions=[CostGuard, KeyGuard, TimeLimit],
+        extensions=[CostGuard, KeyGuard],
         config=product.schema_config(),
     )
 

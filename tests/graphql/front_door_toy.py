@@ -27,6 +27,7 @@ from kyrochat.graphql.transport.gates import gated
 from kyrochat.graphql.transport.grants import Renew
 from kyrochat.graphql.transport.hosts import Hosts
 from kyrochat.graphql.transport.schema_setup import KyroSchema
+from kyrochat.graphql.transport.time_limit import OPERATION_LIMIT_S
 from kyrochat.graphql.transport.uploads import Upload
 from kyrochat.graphql.transport.uvicorn_options import UVICORN_OPTIONS
 from kyrochat.graphql.transport.view import GraphQLView, authorization
@@ -246,10 +247,17 @@ def toy_view(
     cache: DocumentCache,
     extensions: Sequence[type[SchemaExtension] | Callable[[], SchemaExtension]],
     introspection: bool,
+    time_limit_s: float,
     **options: object,
 ) -> GraphQLView:
     schema = KyroSchema(
-        Query, Mutation, Subscription, documents=cache, extensions=extensions, introspection=introspection
+        Query,
+        Mutation,
+        Subscription,
+        documents=cache,
+        extensions=extensions,
+        introspection=introspection,
+        time_limit_s=time_limit_s,
     )
 
     async def build_context(
@@ -273,11 +281,12 @@ async def serving(
     extensions: Sequence[type[SchemaExtension] | Callable[[], SchemaExtension]] = (),
     hosts: Hosts | None = None,
     introspection: bool = True,
+    time_limit_s: float = OPERATION_LIMIT_S,
     **options: object,
 ) -> AsyncIterator[Toy]:
     """Serve the toy on a free port; view options by name."""
     bell, cache = Doorbell(), DocumentCache()
-    view = toy_view(bell, cache, extensions, introspection, **options)
+    view = toy_view(bell, cache, extensions, introspection, time_limit_s, **options)
     app: ASGIApp = Starlette(routes=[Route("/graphql", view), WebSocketRoute("/graphql", view)])
     app = gated(app, (), hosts or Hosts(None), options.get("trusted_proxies", ()))  # type: ignore[arg-type]
     settings: dict[str, object] = {**UVICORN_OPTIONS, "timeout_graceful_shutdown": 2, **(uvicorn_options or {})}

@@ -14,7 +14,7 @@ from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.engine import Database, open_database
 from kyrochat.graphql.limits import CostGuard
 from kyrochat.graphql.schema import build_schema
-from kyrochat.graphql.transport.time_limit import OPERATION_LIMIT_S, TimeLimit
+from kyrochat.graphql.transport.time_limit import OPERATION_LIMIT_S
 from tests.graphql.front_door_toy import Toy, codes, serving, until
 from tests.graphql.socket_client import connected, events_of
 
@@ -25,7 +25,7 @@ NEW = "application/graphql-response+json"
 
 @asynccontextmanager
 async def hurried(**options: Any) -> AsyncGenerator[Toy, None]:
-    async with serving(extensions=[CostGuard, lambda: TimeLimit(0.2)], **options) as toy:
+    async with serving(extensions=[CostGuard], time_limit_s=0.2, **options) as toy:
         yield toy
 
 
@@ -91,7 +91,7 @@ async def test_subscriptions_may_take_as_long_as_they_like() -> None:
 
 
 async def test_time_in_the_queue_of_a_socket_does_not_count() -> None:
-    async with serving(extensions=[CostGuard, lambda: TimeLimit(1.5)]) as toy, connected(toy) as client:
+    async with serving(extensions=[CostGuard], time_limit_s=1.5) as toy, connected(toy) as client:
         # A large one has the turn for a second, until its patience is over.
         await client.subscribe("first", "{ hang big(size: 1) }")
         await until(lambda: toy.bell.hanging)
@@ -106,14 +106,14 @@ async def test_time_in_the_queue_of_a_socket_does_not_count() -> None:
 
 def test_the_server_gives_each_operation_half_a_minute() -> None:
     assert OPERATION_LIMIT_S == 30
-    assert TimeLimit in build_schema().extensions
+    assert build_schema().time_limit_s == OPERATION_LIMIT_S
 
 
 @pytest.mark.parametrize("query", STATEMENTS)
 async def test_the_statement_of_an_operation_that_took_too_long_is_cancelled(
     query: str, database: Database, urls: DatabaseUrls
 ) -> None:
-    async with serving(extensions=[CostGuard, lambda: TimeLimit(2)]) as toy:
+    async with serving(extensions=[CostGuard], time_limit_s=2) as toy:
         toy.bell.database = database
         asking = [asyncio.create_task(toy.run(query)) for _ in range(3)]
         await until_statements(urls, 3)
@@ -129,7 +129,7 @@ async def test_the_statement_of_an_operation_that_took_too_long_is_cancelled(
 async def test_a_client_that_leaves_takes_its_operation_and_its_statement_along(
     query: str, way: str, database: Database, urls: DatabaseUrls, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with serving(extensions=[CostGuard, TimeLimit]) as toy:
+    async with serving(extensions=[CostGuard]) as toy:
         toy.bell.database = database
         if way == "socket":
             async with connected(toy) as client:

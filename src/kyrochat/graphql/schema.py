@@ -46,7 +46,6 @@ from kyrochat.graphql.shares import Share, ShareMutation
 from kyrochat.graphql.socket_credentials import SocketMutation
 from kyrochat.graphql.translate import translate
 from kyrochat.graphql.transport.schema_setup import KyroSchema, make_schema_config
-from kyrochat.graphql.transport.time_limit import TimeLimit
 from kyrochat.graphql.users import UserMutation, UserQuery
 from kyrochat.graphql.web import WebMutation
 from kyrochat.graphql.workspaces import Workspace, WorkspaceMutation, WorkspaceQuery
@@ -236,7 +235,7 @@ def build_schema(*, introspection: bool = True) -> KyroSchema:
         ],
         exception_handlers=EXCEPTION_HANDLERS,
         config=schema_config(),
-        extensions=[CostGuard, KeyGuard, TimeLimit],
+        extensions=[CostGuard, KeyGuard],
         introspection=introspection,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kyrochat.graphql.transport.begun import Begun
 from kyrochat.graphql.transport.refusals import BodyRefused, refusal_response
 
 KIB = 1024
@@ -63,11 +64,15 @@ class BodyLimit:
             nonlocal received_bytes, more_body
             if not more_body:
                 return await receive()
-            try:
-                async with asyncio.timeout_at(started_at + self.grace_s + received_bytes / BODY_MIN_BYTES_PER_S):
-                    message = await receive()
-            except TimeoutError:
-                raise BodyRefused(408, "BAD_USER_INPUT", "The body came in too slowly.") from None
+            begun = Begun(receive())
+            if begun.is_over:
+                message = begun.result
+            else:
+                try:
+                    async with asyncio.timeout_at(started_at + self.grace_s + received_bytes / BODY_MIN_BYTES_PER_S):
+                        message = await begun
+                except TimeoutError:
+                    raise BodyRefused(408, "BAD_USER_INPUT", "The body came in too slowly.") from None
             received_bytes += len(message.get("body", b""))
             more_body = message.get("more_body", False)
             if received_bytes > max_bytes:

@@ -1,8 +1,6 @@
 """Runs the hooks of a schema's extensions. Which class has which hook is looked up once, not with each operation."""
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
-from contextlib import contextmanager as synccontextmanager
 from functools import lru_cache
 from inspect import isasyncgenfunction, isgeneratorfunction
 from types import TracebackType
@@ -17,9 +15,13 @@ from strawberry.extensions.context import (
     ValidationContextManager,
 )
 from strawberry.extensions.runner import SchemaExtensionsRunner
+from strawberry.types import ExecutionContext
+from strawberry.utils.await_maybe import await_maybe
 
-# The place of an extension among the others, what makes its hook a context manager, and whether that is asynchronous.
+# The place of an extension among the others, its hook, and whether that is asynchronous.
 Hook = tuple[int, Callable[..., Any], bool]
+# A hook that has come to its yield, and whether it is asynchronous.
+Steps = tuple[Any, bool]
 
 
 @lru_cache(maxsize=256)
@@ -34,13 +36,18 @@ def hooks_of(classes: tuple[type[SchemaExtension], ...], name: str) -> tuple[Hoo
         hook = getattr(each, name)
         if hook is getattr(SchemaExtension, name):
             continue
-        if isasyncgenfunction(hook):
-            found.append((place, asynccontextmanager(hook), True))
-        elif isgeneratorfunction(hook):
-            found.append((place, synccontextmanager(hook), False))
-        else:
+        if not (isasyncgenfunction(hook) or isgeneratorfunction(hook)):
             raise TypeError(f"{each.__name__}.{name} must be a generator.")
+        found.append((place, hook, isasyncgenfunction(hook)))
     return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _that_tell(classes: tuple[type[SchemaExtension], ...]) -> tuple[int, ...]:
+    """Return the places of the extensions that have something to say beside the data."""
+    return tuple(
+        place for place, each in enumerate(classes) if each.get_results is not SchemaExtension.get_results
+    )
 
 
 class _Nothing:
@@ -56,31 +63,56 @@ class _Nothing:
 
 
 class _Hooks:
-    """The hooks of one step of one operation, entered in their order and left in the reverse one."""
+    """The hooks of one step of one operation, entered in their order and left in the reverse one.
 
-    __slots__ = ("_arguments", "_extensions", "_hooks", "_stack")
+    They are driven here as `contextlib` would, without an object or three of its own for each.
+    """
 
-    def __init__(self, hooks: tuple[Hook, ...], extensions: list[SchemaExtension], *arguments: object) -> None:
+    __slots__ = ("_arguments", "_entered", "_extensions", "_hooks")
+
+    def __init__(self, hooks: tuple[Hook, ...], extensions: list[SchemaExtension], arguments: tuple[object, ...]):
         self._hooks, self._extensions, self._arguments = hooks, extensions, arguments
-        self._stack = AsyncExitStack()
+        self._entered: list[Steps] = []
 
     async def __aenter__(self) -> None:
         try:
-            for place, make, is_async in self._hooks:
-                manager = make(self._extensions[place], *self._arguments)
+            for place, hook, is_async in self._hooks:
+                steps = hook(self._extensions[place], *self._arguments)
                 if is_async:
-                    await self._stack.enter_async_context(cast("AbstractAsyncContextManager[None]", manager))
+                    await anext(steps)
                 else:
-                    self._stack.enter_context(cast("AbstractContextManager[None]", manager))
+                    next(steps)
+                self._entered.append((steps, is_async))
         except BaseException:
             # Whoever was entered before the one that refused is left, too.
-            await self._stack.aclose()
+            await self._leave(None)
             raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._stack.__aexit__(kind, error, traceback)
+    ) -> bool:
+        left = await self._leave(error)
+        if left is not None and left is not error:
+            raise left
+        return left is None
+
+    async def _leave(self, error: BaseException | None) -> BaseException | None:
+        """Leave all hooks, and return what has become of an error: each may replace it, or end it."""
+        while self._entered:
+            steps, is_async = self._entered.pop()
+            try:
+                if is_async:
+                    await (anext(steps) if error is None else steps.athrow(error))
+                elif error is None:
+                    next(steps)
+                else:
+                    steps.throw(error)
+                error = RuntimeError("A hook yields once.")
+            except (StopIteration, StopAsyncIteration):
+                error = None
+            except BaseException as raised:  # whatever it is: the next one shall hear of it
+                error = raised
+        return error
 
 
 _NOTHING = _Nothing()
@@ -88,6 +120,10 @@ _NOTHING = _Nothing()
 
 class HookRunner(SchemaExtensionsRunner):
     """Stands in for Strawberry's, which inspects each extension anew four times an operation."""
+
+    def __init__(self, execution_context: ExecutionContext, extensions: list[SchemaExtension]) -> None:
+        super().__init__(execution_context, extensions)
+        self._classes = tuple(map(type, extensions))
 
     def operation(self) -> OperationContextManager:
         """Return what runs around the whole operation."""
@@ -109,6 +145,14 @@ class HookRunner(SchemaExtensionsRunner):
         """Return what runs around each result of a stream."""
         return cast("StreamResultContextManager", self._hooks("on_stream_result", result))
 
+    async def get_extensions_results(self, ctx: ExecutionContext) -> dict[str, Any]:
+        """Return what the extensions have to say beside the data."""
+        found: dict[str, Any] = {}
+        for place in _that_tell(self._classes):
+            found.update(await await_maybe(self.extensions[place].get_results()))
+        found.update(ctx.extensions_results)
+        return found
+
     def _hooks(self, name: str, *arguments: object) -> _Hooks | _Nothing:
-        hooks = hooks_of(tuple(map(type, self.extensions)), name)
-        return _Hooks(hooks, self.extensions, *arguments) if hooks else _NOTHING
+        hooks = hooks_of(self._classes, name)
+        return _Hooks(hooks, self.extensions, arguments) if hooks else _NOTHING

@@ -32,11 +32,16 @@ def is_request_error(result: ExecutionResult) -> bool:
     return result.data is None and bool(result.errors) and all(error.path is None for error in result.errors or ())
 
 
-def present_result(result: ExecutionResult, request_id: str) -> dict[str, object]:
-    """Return `result` as it goes to the client: bugs masked and logged, everything else with its code."""
+def present_result(result: ExecutionResult, request_id: str | None = None) -> dict[str, object]:
+    """Return `result` as it goes to the client: bugs masked and logged, everything else with its code.
+
+    Without a `request_id` errors get one of their own.
+    """
     payload: dict[str, object] = {} if is_request_error(result) else {"data": result.data}
     if result.errors:
-        payload["errors"] = _present_errors(result.errors, request_id, isinstance(result, PreExecutionError))
+        payload["errors"] = _present_errors(
+            result.errors, request_id or new_request_id(), isinstance(result, PreExecutionError)
+        )
     if result.extensions:
         payload["extensions"] = result.extensions
     return payload

@@ -1,6 +1,7 @@
 """Choose the form of the answer from the Accept header."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from kyrochat.graphql.transport.refusals import JSON_MEDIA_TYPE, RequestRefused
 
@@ -16,6 +17,8 @@ class Accepted:
     takes_events: bool
 
 
+# Few clients, few headers; none is longer than a head may be.
+@lru_cache(maxsize=64)
 def negotiate(accept: str | None) -> Accepted:
     """Return what a client takes; JSON goes before events, since many clients list both with every query.
 

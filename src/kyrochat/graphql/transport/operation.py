@@ -45,7 +45,7 @@ def parse_json(text: str | bytes | bytearray) -> object:
     try:
         if not isinstance(text, str):
             text = text.decode("utf-8-sig")
-        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        value = _JSON.decode(text)
     except UnicodeDecodeError:
         raise IllFormed("The body is not valid UTF-8.") from None
     except RecursionError:
@@ -120,6 +120,10 @@ def _finite(digits: str) -> float:
     if isinf(number):
         raise IllFormed("The JSON has a number that is too large.")
     return number
+
+
+# json.loads would make one each time.
+_JSON = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def _refuse_depth(value: object) -> None:

@@ -1,9 +1,8 @@
 """Headers that keep browsers from doing with an answer what it was not meant for."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,6 +20,16 @@ DEFAULTS = {
 # Without subdomains: they may be somebody else's.
 STRICT_TRANSPORT = "max-age=31536000"
 
+Header = tuple[bytes, bytes]
+
+
+def _as_sent(headers: Mapping[str, str]) -> tuple[Header, ...]:
+    return tuple((name.lower().encode(), value.encode()) for name, value in headers.items())
+
+
+# As they are sent, once: without TLS, and with it.
+_ALL = (_as_sent(DEFAULTS), _as_sent({**DEFAULTS, "Strict-Transport-Security": STRICT_TRANSPORT}))
+
 
 @dataclass(frozen=True, slots=True)
 class ResponseHeaders:
@@ -35,13 +44,15 @@ class ResponseHeaders:
             await self.app(scope, receive, send)
             return
 
-        async def send_with_headers(message: Message) -> None:
+        by_tls = came_by_tls(HTTPConnection(scope), self.trusted_proxies)
+
+        # No coroutine of its own: it returns that of `send`.
+        def send_with_headers(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in DEFAULTS.items():
-                    headers.setdefault(name, value)
-                if came_by_tls(HTTPConnection(scope), self.trusted_proxies):
-                    headers.setdefault("Strict-Transport-Security", STRICT_TRANSPORT)
-            await send(message)
+                given = message["headers"]
+                said = {name for name, _ in given}
+                # ASGI has names in lower case.
+                message["headers"] = [*given, *(each for each in _ALL[by_tls] if each[0] not in said)]
+            return send(message)
 
         await self.app(scope, receive, send_with_headers)

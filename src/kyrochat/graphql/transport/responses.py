@@ -32,8 +32,7 @@ STATUS_OF_CODE = {
 
 def result_response(result: ExecutionResult, media_type: str) -> Response:
     """Return the answer of an operation that was run, or refused as a whole."""
-    request_id = new_request_id()
-    payload = present_result(result, request_id)
+    payload = present_result(result)
     status, headers = 200, {}
     if is_request_error(result):
         entry = cast("list[Entry]", payload["errors"])[0]

@@ -1,15 +1,14 @@
 """No query and no mutation runs for ever, nor on for a client that has left."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
-from strawberry.extensions import SchemaExtension
-from strawberry.types.graphql import OperationType
 
 from kyrochat.errors import TimedOut
+from kyrochat.graphql.transport.begun import Begun
 
 # As long as a statement of the database may take.
 OPERATION_LIMIT_S = 30.0
@@ -19,44 +18,38 @@ UNWATCHED_S = 0.02
 T = TypeVar("T")
 
 
-class TimeLimit(SchemaExtension):
-    """Cancels an operation that takes too long, with what it waits for: the statement in the database, too.
+async def within(limit_s: float, work: Awaitable[T]) -> T:
+    """Return the result of the work; after so long it is cancelled, with what it waits for: a statement, too.
 
-    Subscriptions may wait for ever. For a limit of your own, give the schema a function that makes it.
+    Raises:
+        TimedOut: it took longer.
     """
-
-    def __init__(self, limit_s: float = OPERATION_LIMIT_S) -> None:
-        super().__init__()
-        self._limit_s = limit_s
-
-    async def on_execute(self) -> AsyncIterator[None]:
-        """Run it within the limit."""
-        if self.execution_context.operation_type is OperationType.SUBSCRIPTION:
-            yield
-            return
-        limit = asyncio.timeout(self._limit_s)
-        try:
-            async with limit:
-                yield
-        except TimeoutError:
-            if limit.expired():
-                raise TimedOut(self._limit_s) from None
-            raise
+    limit = asyncio.timeout(limit_s)
+    try:
+        async with limit:
+            return await work
+    except TimeoutError:
+        if limit.expired():
+            raise TimedOut(limit_s) from None
+        raise
 
 
-async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+async def unless_gone(receive: Receive, work: Awaitable[T]) -> T:
     """Return the result of the work for a request whose body has been read.
 
     Raises:
         ClientDisconnect: the client is gone; the work was cancelled, and has ended.
     """
+    begun = Begun(work)
+    if begun.is_over:
+        return begun.result
     # Without a time of its own: it is ended from outside.
     patience = asyncio.timeout(None)
     try:
         async with patience:
             watch = _Watch(receive, patience)
             try:
-                return await work
+                return await begun
             finally:
                 watch.end()
     except TimeoutError:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import cast
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
@@ -256,6 +257,7 @@ class GraphQLView:
         return cast("Results", results)
 
 
+@lru_cache(maxsize=64)
 def _is_media_type(content_type: str, expected: str) -> bool:
     media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
     charsets = [value.strip('"') for name, _, value in (p.partition("=") for p in parameters) if name == "charset"]
