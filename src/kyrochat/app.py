@@ -8,7 +8,6 @@ from importlib.metadata import version
 from sqlalchemy.pool import QueuePool
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
-from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -23,7 +22,7 @@ from kyrochat.graphql.ids import global_id, row_id
 from kyrochat.graphql.metrics_route import RequestMetrics, metrics_route
 from kyrochat.graphql.pages import page_routes
 from kyrochat.graphql.schema import build_schema
-from kyrochat.graphql.transport.gates import gated
+from kyrochat.graphql.transport.gates import ShortWay, gated
 from kyrochat.graphql.transport.grants import Grant, Renew
 from kyrochat.graphql.transport.hosts import Hosts
 from kyrochat.graphql.transport.known_documents import KnownDocuments
@@ -75,10 +74,8 @@ class KyroApp:
             is_draining=lambda: self._is_draining,
             checks={"database": lambda: check_connection(self.runtime.database)},
         )
-        app = Starlette(
+        router = Starlette(
             routes=[
-                Route("/graphql", self.view),
-                WebSocketRoute("/graphql", self.view),
                 export_route(lambda: self.runtime.services.exports),
                 *OpenAIRoutes(self._openai_services, self._viewer).routes(),
                 self._mcp.route(),
@@ -88,7 +85,8 @@ class KyroApp:
             lifespan=self._lifespan,
         )
         hosts = Hosts.of(settings.hosts, is_loopback=settings.is_loopback)
-        self._asgi = RequestMetrics(gated(app, origins, hosts, settings.proxy_networks))
+        served = gated(ShortWay("/graphql", self.view, router), origins, hosts, settings.proxy_networks)
+        self._asgi = RequestMetrics(served)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve."""

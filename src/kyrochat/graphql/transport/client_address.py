@@ -36,8 +36,16 @@ def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequ
 
 def address_of(connection: HTTPConnection, trusted: Sequence[Network]) -> str:
     """Return the client's address of a request or a socket."""
-    peer = connection.client.host if connection.client else None
-    return client_address(peer, connection.headers.getlist("x-forwarded-for") if trusted else (), trusted)
+    peer = connection.client.host if connection.client else ""
+    if not trusted:
+        return _told(peer)
+    return client_address(peer, connection.headers.getlist("x-forwarded-for"), trusted)
+
+
+@lru_cache(maxsize=1_024)
+def _told(peer: str) -> str:
+    address = _parsed(peer)
+    return UNKNOWN if address is None else str(address)
 
 
 def came_by_tls(connection: HTTPConnection, trusted: Sequence[Network]) -> bool:

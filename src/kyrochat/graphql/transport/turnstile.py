@@ -23,13 +23,12 @@ class Turnstile:
 
     async def pass_through(self) -> None:
         """Wait for one's turn."""
-        loop = asyncio.get_running_loop()
         if self._passed == 0:
-            loop.call_soon(self._next_turn)
+            asyncio.get_running_loop().call_soon(self._next_turn)
         if self._passed < self.per_turn:
             self._passed += 1
             return
-        turn = loop.create_future()
+        turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         await turn
 

@@ -179,7 +179,7 @@ class GraphQLView:
                 415, "BAD_USER_INPUT", f"Send `Content-Type: {JSON_MEDIA_TYPE}`.", {"Accept-Post": takes}
             )
         context = await self._build_context(request, {}, None)
-        operation = operation_from(parse_json(await request.body()))
+        operation = operation_from(parse_json(await _body(request.receive)))
         return await self._execute(request, operation, context, accepted)
 
     async def _run_get(self, request: Request, accepted: Accepted) -> Response | EventStream:
@@ -255,6 +255,17 @@ class GraphQLView:
         )
         # The wider type of stream() has the parts of @defer, which is off.
         return cast("Results", results)
+
+
+async def _body(receive: Receive) -> bytes:
+    chunks, more_body = [], True
+    while more_body:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks.append(message.get("body", b""))
+        more_body = message.get("more_body", False)
+    return b"".join(chunks)
 
 
 @lru_cache(maxsize=64)
