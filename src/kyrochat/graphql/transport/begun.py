@@ -14,6 +14,7 @@ class Begun(Generic[T]):
     """
 
     __slots__ = ("_awaited", "_result", "_steps", "is_over")
+    _result: T
 
     def __init__(self, work: Awaitable[T]) -> None:
         self._steps: Generator[Any, Any, T] = work.__await__()

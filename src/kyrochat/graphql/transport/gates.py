@@ -27,7 +27,8 @@ class ShortWay:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass it on."""
-        if scope["type"] in ("http", "websocket") and scope["path"] == scope.get("root_path", "") + self.path:
+        places = (self.path, scope.get("root_path", "") + self.path)
+        if scope["type"] in ("http", "websocket") and scope["path"] in places:
             scope["route"] = self  # as the router notes it
             await self.app(scope, receive, send)
         else:

@@ -45,9 +45,7 @@ def hooks_of(classes: tuple[type[SchemaExtension], ...], name: str) -> tuple[Hoo
 @lru_cache(maxsize=256)
 def _that_tell(classes: tuple[type[SchemaExtension], ...]) -> tuple[int, ...]:
     """Return the places of the extensions that have something to say beside the data."""
-    return tuple(
-        place for place, each in enumerate(classes) if each.get_results is not SchemaExtension.get_results
-    )
+    return tuple(place for place, each in enumerate(classes) if each.get_results is not SchemaExtension.get_results)
 
 
 class _Nothing:

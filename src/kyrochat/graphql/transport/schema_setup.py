@@ -23,7 +23,8 @@ from kyrochat.graphql.transport.uploads import UPLOAD_SCALAR, Upload
 class KyroSchema(strawberry.Schema):
     """A schema with a cache of documents, that leaves the logging of errors to the front door.
 
-    Queries and mutations are cancelled after `time_limit_s`; subscriptions may wait for ever. Without `introspection` it does not tell about itself, nor suggest what a misspelt name may have meant.
+    Queries and mutations are cancelled after `time_limit_s`; subscriptions may wait for ever. Without `introspection`
+    it does not tell about itself, nor suggest what a misspelt name may have meant.
 
     Strawberry logs every error at ERROR, with a traceback and the document: client mistakes too, and 200 MB of
     it when the document has 200 MB.

@@ -61,10 +61,10 @@ class GraphQLView:
     `build_context` makes `info.context` for each operation; a KyroError from it fails that operation only.
     `on_connect` sees each connection_init, and each request for an event stream. The grant that it returns is followed:
     when it is over, the socket or the stream ends. Unauthenticated from it is like no credentials, since the contexts
-    fail by themselves; RateLimited closes a socket with 1013, and any other KyroError with 4403. Sockets are taken from
-    the same origin, from `allowed_origins` and from clients that are no browsers. With `graphiql`, a browser's GET is
-    sent to `graphiql/`; with `get_queries`, queries are answered over GET too, as urql sends them by default.
-    Operations that name a document by its hash find it in `known_documents`.
+    fail by themselves; RateLimited and Overloaded close a socket with 1013, and any other KyroError with 4403. Sockets
+    are taken from the same origin, from `allowed_origins` and from clients that are no browsers. With `graphiql`, a
+    browser's GET is sent to `graphiql/`; with `get_queries`, queries are answered over GET too, as urql sends them by
+    default. Operations that name a document by its hash find it in `known_documents`.
     """
 
     def __init__(
