@@ -33,7 +33,7 @@ SWEPT_AT_ONCE = 100
 # so long. Who then has to be refused hears it while he still waits for it.
 STORED_AT_ONCE = 8
 MAX_TO_STORE = 300
-TO_STORE_S = 1.5
+TO_STORE_S = 1.2
 # After a stop the other answers get this long to finish by themselves.
 GRACE_S = 5.0
 # A connection may be dead without a word; this ends the wait for its answer.
