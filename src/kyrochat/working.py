@@ -112,7 +112,7 @@ def job_kinds(
         PURGE_DOCUMENT: Kind(DocumentPurge(database, changes, store, vectors), on_purge_failed),
         PURGE_BOT: Kind(BotPurge(database, changes, store, vectors), on_purge_failed),
         TEND_INDEX: Kind(IndexTending(database, changes), on_purge_failed),
-        RETITLE: Kind(Retitling(database), on_purge_failed),
+        RETITLE: Kind(Retitling(database, dense.retrieval(database)), on_purge_failed),
         PURGE_ACCOUNT: Kind(AccountPurge(database, changes), on_purge_failed),
         EVALUATE: Kind(
             # Measured is what answers do.

@@ -161,7 +161,7 @@ async def test_a_killed_attempt_is_taken_up_where_it_was_and_what_changed_since_
         await queue_retitling(session, library.changes, documents[0])
     before = await state(library, bot)
     [job] = await library.claim(RETITLE)
-    await Retitling(library.worker_database, TWO)(job)
+    await Retitling(library.worker_database, encoders=TWO)(job)
     # A search that was kept since the title changed was by the old one.
     assert await state(library, bot) != before
     await library.lapse()

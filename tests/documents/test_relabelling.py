@@ -1,5 +1,7 @@
 """Titles, tags and metadata can be changed, and searches know of it."""
 
+from dataclasses import replace
+
 import pytest
 
 from kyrochat.accounts.viewer import Viewer
@@ -10,6 +12,7 @@ from kyrochat.documents.relabelling import Relabelling
 from kyrochat.errors import InvalidInput, NotFound
 from tests.documents.scene import Library
 from tests.factories import make_viewer
+from tests.retrieval.dense.scene import Words, dense_on, inside
 
 
 @pytest.fixture
@@ -49,6 +52,22 @@ async def test_under_a_new_title_its_words_are_found(
     assert [hit.document_title for hit in meanwhile] == ["Danube"]
     assert [hit.document_title for hit in await library.search(bot, "Danube", 5)] == ["Danube"]
     assert await library.search(bot, "Rhine", 5) == []
+
+
+async def test_under_a_new_title_it_is_found_by_its_meaning(library: Library, ada: Viewer, bot: Bot) -> None:
+    words = Words()
+    library = replace(library, setup=inside(words))
+    document = await library.documents.add_text(ada, bot.id, "Rhine", "It flows into the sea.")
+    await library.work()
+    assert words.embedded == ["Rhine\nIt flows into the sea."]
+
+    await Relabelling(library.database, library.changes).update(ada, document.id, title="Danube")
+    await library.work()
+
+    assert words.embedded[1:] == ["Danube\nIt flows into the sea."]
+    dense = dense_on(library.database, library.setup)
+    [(_, score)] = await dense.search(bot.workspace_id, bot.id, words.embedded[1])
+    assert score == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ from kyrochat.setting_values import Switch
 from kyrochat.settings import Settings
 from tests.access.asgi import lifespan, post
 from tests.chat.scripted_model import ScriptedModel
+from tests.graphql.conftest import Owner
 from tests.jobs.scene import until
+from tests.journey.steps import new_bot
 
 REGISTER = """mutation { register(input: {email: "ada@example.com", password: "correct horse battery staple"}) {
   ... on Session { accessToken } } }"""
@@ -74,3 +76,17 @@ async def test_a_language_can_be_set_and_changed_and_the_documents_follow(app: K
 
     refused = await post(app, UPDATE, {"id": bot["id"], "language": "KLINGON"}, headers)
     assert [error["extensions"]["code"] for error in refused.errors] == ["BAD_USER_INPUT"]
+
+
+ALPHA = "mutation ($input: UpdateBotInput!) { updateBot(input: $input) { ... on Bot { alpha topK } } }"
+
+
+async def test_alpha_goes_back_to_the_default_with_null_and_nothing_else_does(owner: Owner) -> None:
+    bot = await new_bot(owner.user, "Weighed")
+
+    seen = [
+        await owner.user.run(ALPHA, input={"id": bot, **fields})
+        for fields in ({"alpha": 0.25, "topK": 3}, {}, {"topK": None}, {"alpha": None}, {"alpha": 1})
+    ]
+
+    assert [(each["alpha"], each["topK"]) for each in seen] == [(0.25, 3), (0.25, 3), (0.25, 3), (None, 3), (1, 3)]

@@ -200,6 +200,26 @@ async def test_who_loses_the_lease_is_stopped(scene: Scene, queue: Queue, worksp
     assert (row.state, row.attempts, row.last_error) == (JobState.RUNNING, 1, None)
 
 
+async def test_who_has_completed_his_job_comes_to_his_end(
+    scene: Scene, queue: Queue, workspace: UUID, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = asyncio.Event()
+    caplog.set_level(logging.INFO, "kyrochat")
+
+    async def handle(job: ClaimedJob) -> None:
+        async with queue.database.begin([job.workspace_id]) as session:
+            await complete(session, job)
+        await asyncio.sleep(0.25)  # what is left to do: longer than a beat, and shorter than two
+        ended.set()
+
+    async with at_work(a_worker(queue, scene.changes, handle)):
+        await scene.job(workspace)
+        async with asyncio.timeout(10):
+            await ended.wait()
+
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 async def test_a_long_job_keeps_its_lease(scene: Scene, queue: Queue, workspace: UUID) -> None:
     attempts: list[int] = []
 

@@ -18,11 +18,15 @@ from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.columns import new_id
 from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.engine import Database, open_database
-from kyrochat.db.models import Bot, Document, SearchVersion
+from kyrochat.db.models import Bot, Chunk, Document, SearchVersion
+from kyrochat.db.states import VectorSetState, VectorStore
+from kyrochat.retrieval import vector_repository as rows
 from kyrochat.retrieval.retriever import Retriever
 from kyrochat.retrieval.search import Retrieval
-from kyrochat.retrieval.search_settings import DocumentFilter, SearchSettings
+from kyrochat.retrieval.search_settings import DocumentFilter, Leg, SearchSettings
+from kyrochat.retrieval.vector_repository import ChunkText
 from tests.factories import make_bot, make_document, make_viewer
+from tests.retrieval.dense.scene import Words, dense_on, inside
 
 ROOT = Path(__file__).parents[2]
 QUESTION = "Which river has water?"
@@ -221,3 +225,25 @@ async def test_two_that_change_the_same_bot_wait_for_each_others_commit_only(dat
 
     async with database.begin([bot.workspace_id]) as session:
         assert (await session.exec(select(SearchVersion.version))).one() == 6
+
+
+async def test_a_vector_that_comes_late_is_found_at_once(database: Database, bot: Bot) -> None:
+    dense = dense_on(database, inside(Words()))
+    retriever = Retriever(database, dense=dense)
+    document = await river(database, bot, "Rhine")
+    async with database.begin([bot.workspace_id]) as session:
+        chunks = (await session.exec(select(Chunk).where(Chunk.document_id == document.id))).all()
+        serving = VectorSetState.SERVING
+        await rows.add_set(session, bot.id, bot.workspace_id, VectorStore.PGVECTOR, Words().scheme, serving)
+    texts = [ChunkText(each.id, each.document_id, each.version, "Rhine", each.heading, each.text) for each in chunks]
+    before, again = await retriever.retrieve(bot, QUESTION), await retriever.retrieve(bot, QUESTION)
+
+    await dense.store_chunks(bot.workspace_id, bot.id, texts)
+
+    after = await retriever.retrieve(bot, QUESTION)
+    assert [found.trace.cached for found in (before, again, after)] == [False, True, False]
+    assert [_by_meaning(found) for found in (before, again, after)] == [0, 0, 1]
+
+
+def _by_meaning(found: Retrieval) -> int:
+    return sum(leg.candidates or 0 for leg in found.trace.legs if leg.leg is Leg.DENSE)

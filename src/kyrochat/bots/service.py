@@ -46,7 +46,7 @@ class BotFields(TypedDict, total=False):
     temperature: float
     top_k: int
     min_score: float
-    alpha: float
+    alpha: float | None
     agentic: bool
     greeting: str
     suggested_questions: list[str]
@@ -238,8 +238,8 @@ def _checked(fields: BotFields) -> BotFields:
         rules.number("topK", fields["top_k"], least=1, most=MAX_TOP_K)
     if "min_score" in fields:
         rules.number("minScore", fields["min_score"], least=0, most=1)
-    if "alpha" in fields:
-        rules.number("alpha", fields["alpha"], least=0, most=1)
+    if (alpha := fields.get("alpha")) is not None:
+        rules.number("alpha", alpha, least=0, most=1)
     if "suggested_questions" in fields:
         checked["suggested_questions"] = rules.texts(
             "suggestedQuestions", fields["suggested_questions"], most=MAX_SUGGESTIONS, max_chars=MAX_SUGGESTION_CHARS

@@ -1,4 +1,4 @@
-"""Weighs a document's words anew after its title has changed: the title's count twice in each of its chunks."""
+"""Weighs a document anew after its title has changed: that counts twice in its chunks, and is embedded with each."""
 
 import asyncio
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Document
 from kyrochat.documents.indexing import encoded
-from kyrochat.jobs.queue import PURGE_ATTEMPTS, ClaimedJob, complete, enqueue
+from kyrochat.jobs.queue import PURGE_ATTEMPTS, ClaimedJob, enqueue, hold
 from kyrochat.retrieval import encoding_repository as encodings
 from kyrochat.retrieval import repository as index
+from kyrochat.retrieval.dense import DenseRetrieval
 from kyrochat.retrieval.encodings import ENCODERS, Encoders
 
 RETITLE = "retitle_document"
@@ -32,20 +33,35 @@ async def queue_retitling(session: AsyncSession, changes: Changes, document: Doc
 
 @dataclass(frozen=True, slots=True)
 class Retitling:
-    """The handler. One transaction replaces all of a document's vectors, so no search meets two titles."""
+    """The handler. One transaction replaces all of a document's term weights: no search meets two titles."""
 
     database: Database
+    dense: DenseRetrieval | None = None
     encoders: Encoders = ENCODERS
 
     async def __call__(self, job: ClaimedJob) -> None:
-        """Encode the document's chunks under the title that it has now.
+        """Encode and embed the document's chunks under the title that it has now.
 
         Raises:
             LeaseLost: another worker has taken over.
+            ProviderUnavailable: they are found by the new title's words, and not yet by its meaning.
         """
         document_id, bot_id = UUID(job.payload["document_id"]), UUID(job.payload["bot_id"])
         while not await self._replaced(job, document_id, bot_id):
             continue  # encoded anew, titled again or purged meanwhile: once more
+        if self.dense is not None:
+            await self._embed(self.dense, job.workspace_id, document_id, bot_id)
+
+    async def _embed(self, dense: DenseRetrieval, workspace_id: UUID, document_id: UUID, bot_id: UUID) -> None:
+        embedded: set[tuple[UUID, str]] = set()
+        while True:
+            async with self.database.begin([workspace_id]) as session:
+                chunks = await encodings.document_chunks(session, document_id)
+            if {(chunk.chunk_id, chunk.title) for chunk in chunks} <= embedded:
+                return
+            # Once more, if the title has changed meanwhile: another job for it may have stored its vectors first.
+            embedded = {(chunk.chunk_id, chunk.title) for chunk in chunks}
+            await dense.renew(workspace_id, bot_id, [chunk.chunk_id for chunk in chunks])
 
     async def _replaced(self, job: ClaimedJob, document_id: UUID, bot_id: UUID) -> bool:
         async with self.database.begin([job.workspace_id]) as session:
@@ -64,5 +80,5 @@ class Retitling:
                 await encodings.add_vectors(session, job.workspace_id, bot_id, live, vectors, places)
                 # What was found between the change and this was found by the old title.
                 await index.count_change(session, bot_id)
-            await complete(session, job)
+            await hold(session, job)
             return True

@@ -54,7 +54,9 @@ class CreateBotInput:
     language: Language | None = strawberry.field(default=UNSET, description=LANGUAGE)
 
 
-@strawberry.input(description="Changes of a bot; what is left out, or null, stays as it is.")
+@strawberry.input(
+    description="Changes of a bot; what is left out, or null, stays as it is. Only for `alpha` null is a value."
+)
 class UpdateBotInput:
     """For `updateBot`."""
 
@@ -91,4 +93,6 @@ def bot_fields(input: CreateBotInput | UpdateBotInput) -> BotFields:
         "suggests_follow_ups": input.suggests_follow_ups,
         "language": input.language,
     }
-    return cast(BotFields, {name: value for name, value in given.items() if value not in (None, UNSET)})
+    fields = {name: value for name, value in given.items() if value not in (None, UNSET)}
+    # Null is what it is by default, so this is how to go back to that.
+    return cast(BotFields, fields if input.alpha is UNSET else {**fields, "alpha": input.alpha})

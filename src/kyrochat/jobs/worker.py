@@ -174,6 +174,7 @@ class Worker:
 
     async def _beat(self) -> None:
         outage, pause_s = Outage("Renewing leases"), self.beat_s
+        missed: set[asyncio.Task[None]] = set()
         while True:
             await asyncio.sleep(pause_s)
             running = dict(self._running)
@@ -185,9 +186,11 @@ class Worker:
                 continue
             outage.is_over()
             pause_s = self.beat_s
-            for task, job in running.items():
-                if job.id not in ours and task.cancel():
-                    log.warning("Job %s (%s), attempt %d: it is not ours any more; stopping", *_name(job))
+            # A handler completes its job in its last transaction: it is given one beat more to come to its end.
+            was_missed, missed = missed, {task for task, job in running.items() if job.id not in ours}
+            for task in was_missed & missed:
+                if task.cancel():
+                    log.warning("Job %s (%s), attempt %d: it is not ours any more; stopping", *_name(running[task]))
 
     async def _give_back(self) -> None:
         jobs = list(self._running.values())

@@ -20,6 +20,7 @@ from kyrochat.retrieval import vector_repository as rows
 from kyrochat.retrieval.embedders import Embedders
 from kyrochat.retrieval.ports import Embedder, Vector
 from kyrochat.retrieval.postgres_vectors import PostgresVectors, copied
+from kyrochat.retrieval.repository import count_change
 from kyrochat.retrieval.vector_repository import ChunkText
 from kyrochat.retrieval.vector_search import EXACT_LIMIT
 from kyrochat.retrieval.vector_stores import VectorStores, dimensions_of
@@ -151,7 +152,11 @@ class DenseRetrieval:
         """Wait, as `settle` does, for one set."""
         index = self.stores.of(target.store, target.dimensions or 0)
         try:
-            if index is not None and not await index.settle(target):
+            if index is not None and await index.settle(target):
+                if target.store is not VectorStore.PGVECTOR:  # those were found from their commit on, and counted by it
+                    async with self.database.begin([target.workspace_id]) as session:
+                        await count_change(session, target.bot_id)
+            else:
                 log.info("%s does not show new vectors yet; they are found a little later", target.store.label)
         except ProviderUnavailable:
             log.info("%s does not say whether it shows new vectors", target.store.label)
@@ -181,6 +186,24 @@ class DenseRetrieval:
                 async with self.database.begin([workspace_id]) as session:
                     texts = await rows.texts(session, missing[start : start + EMBEDDED_AT_ONCE])
                 await self.fill(target, texts)
+
+    async def renew(self, workspace_id: UUID, bot_id: UUID, chunk_ids: Sequence[UUID]) -> None:
+        """Make the vectors of chunks once more, since what is embedded of them has changed, in each set of the bot.
+
+        Raises:
+            ProviderUnavailable: not all of them are stored.
+        """
+        for target in await self.written(workspace_id, bot_id):
+            embedder = self.embedders.of(target.scheme)
+            assert embedder is not None
+            for start in range(0, len(chunk_ids), EMBEDDED_AT_ONCE):
+                async with self.database.begin([workspace_id]) as session:
+                    texts = await rows.texts(session, chunk_ids[start : start + EMBEDDED_AT_ONCE])
+                if texts:
+                    vectors = await embedder.embed_documents([embedded_text(chunk) for chunk in texts])
+                    made = {chunk.chunk_id: vector for chunk, vector in zip(texts, vectors, strict=True)}
+                    await self._keep(target, texts, made)
+            await self.settle_set(target)
 
     async def fill(self, target: VectorSet, chunks: Sequence[ChunkText]) -> int:
         """Embed those of the chunks that have no vector in the set yet, and store them; return how many.
@@ -225,6 +248,8 @@ class DenseRetrieval:
         # Noted when they are stored, wherever that is: what comes after a crash in between is stored once more.
         async with self.database.begin([target.workspace_id]) as session:
             await rows.store(session, target, [chunk.chunk_id for chunk in chunks])
+            # Chunks may be searched already, by their words: what was found meanwhile is out of date.
+            await count_change(session, target.bot_id)
 
     def _tell(self, reason: str) -> None:
         """Log a reason once: it holds for every question until somebody does something about it."""

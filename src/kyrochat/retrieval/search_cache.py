@@ -14,7 +14,7 @@ from cachetools import TTLCache
 from kyrochat.retrieval.search import Retrieval, Search
 
 MAX_BYTES = 32 << 20
-# Vectors that a worker adds later change scores, and are not counted as changes.
+# A store elsewhere may show new vectors later than it says.
 KEPT_S = 60.0
 # About what a candidate of a trace, or a passage without its text, takes.
 ITEM_BYTES = 800
