@@ -20,7 +20,7 @@ def _examples() -> list[str]:
 def test_every_example_tab_is_valid_for_the_schema(schema: GraphQLSchema) -> None:
     examples = _examples()
 
-    assert len(examples) == 7
+    assert len(examples) == 10
     assert {print_ast(parse(e)): problems for e in examples if (problems := validate(schema, parse(e)))} == {}
 
 

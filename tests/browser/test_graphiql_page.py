@@ -35,6 +35,9 @@ STEPS = (
     ("StartConversation", '"id"', None),
     ("Ask", '"answer"', None),
     ("WatchAnswer", '"AnswerCompleted"', None),
+    ("WhyThisAnswer", '"LEXICAL"', None),
+    ("TrySearch", '"KEPT"', None),
+    ("RateAnswer", '"UP"', "RateAnswer"),
 )
 # What a hand takes from a tab to the button. GraphiQL itself follows a tab in that time, but not in no time.
 FROM_TAB_TO_BUTTON_MS = 500

@@ -57,6 +57,11 @@ class Scene:
     harbour: str
 
 
+SET_TOOL = """mutation ($bot: ID!) { setBotTool(input: {botId: $bot, name: "tides", description: "Tides.",
+  url: "https://tools.example/tides", parameters: {type: "object", properties: {}},
+  headers: [{name: "X-Api-Key", value: "0123456789abcdef"}]}) { ... on BotTool { id } } }"""
+
+
 async def asked(user: GraphQLClient, bot_id: str, question: str) -> str:
     conversation = await new_conversation(user, bot_id)
     exchange = await user.run(SEND, conversation=conversation, text=question)
@@ -105,6 +110,7 @@ async def test_an_archive_has_all_of_ones_own(scene: Scene) -> None:
     uploaded = await scene.ada.upload(UPLOAD, "tides.md", file, bot=bot["id"])
     await until_read(scene.ada, uploaded["id"])
     secret = (await scene.ada.run(KEY))["secret"]
+    await scene.ada.run(SET_TOOL, bot=bot["id"])
     me = await scene.ada.run("{ me { email } }")
 
     zipped = await fetched(scene.ada)
@@ -130,6 +136,14 @@ async def test_an_archive_has_all_of_ones_own(scene: Scene) -> None:
         assert one["conversation"]["activeLeafId"] == one["messages"][1]["id"]
     assert [key["name"] for key in json.loads(zipped.read("api-keys.json"))] == ["Program"]
     assert secret not in everything(zipped)
+    (tool,) = (
+        each
+        for name in zipped.namelist()
+        if name.endswith("/bot.json")
+        for each in json.loads(zipped.read(name))["tools"]
+    )
+    assert (tool["name"], tool["headerNames"]) == ("tides", ["X-Api-Key"])
+    assert "0123456789abcdef" not in everything(zipped)
     assert {entry["act"] for entry in json.loads(zipped.read("audit-log.json"))} >= {
         "ACCOUNT_REGISTERED",
         "BOT_CREATED",

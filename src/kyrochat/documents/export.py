@@ -9,9 +9,10 @@ from uuid import UUID
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.accounts.zip_stream import Entry, json_entry
 from kyrochat.bots import repository as bots
+from kyrochat.bots import tool_repository
 from kyrochat.db.engine import Database
 from kyrochat.db.keyset import MAX_PAGE, PageRequest
-from kyrochat.db.models import Bot, Document
+from kyrochat.db.models import Bot, BotTool, Document
 from kyrochat.db.states import WorkspaceRole
 from kyrochat.db.tenancy import Reach
 from kyrochat.documents import repository
@@ -35,7 +36,9 @@ class DocumentExport:
         for workspace_id in sorted(owned):
             async for bot in self._bots(workspace_id):
                 folder = f"workspaces/{workspace_id}/bots/{bot.id}"
-                yield json_entry(f"{folder}/bot.json", _bot(bot))
+                async with self.database.begin([workspace_id]) as session:
+                    tools = await tool_repository.of_bots(session, [bot.id])
+                yield json_entry(f"{folder}/bot.json", {**_bot(bot), "tools": [*map(_tool, tools)]})
                 async for document in self._documents(bot):
                     async for entry in self._entries(document, f"{folder}/documents/{document.id}"):
                         yield entry
@@ -108,6 +111,8 @@ def _bot(bot: Bot) -> Mapping[str, Any]:
         "model": bot.model,
         "temperature": bot.temperature,
         "topK": bot.top_k,
+        "minScore": bot.min_score,
+        "alpha": bot.alpha,
         "agentic": bot.agentic,
         "greeting": bot.greeting,
         "suggestedQuestions": bot.suggested_questions,
@@ -115,6 +120,20 @@ def _bot(bot: Bot) -> Mapping[str, Any]:
         "language": bot.language,
         "createdAt": bot.created_at,
         "updatedAt": bot.updated_at,
+    }
+
+
+def _tool(tool: BotTool) -> Mapping[str, Any]:
+    """Return all but the values of its headers: they are secrets of somebody else's server."""
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "method": tool.method,
+        "url": tool.url,
+        "parameters": tool.parameters,
+        "headerNames": tool.header_names,
+        "timeoutSeconds": tool.timeout_seconds,
+        "enabled": tool.enabled,
     }
 
 

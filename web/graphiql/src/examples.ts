@@ -1,7 +1,7 @@
 import { makeExamplePassword } from "./secrets";
 
 /** Raise it when the examples change: everyone then sees the new ones once. */
-export const EXAMPLES_VERSION = 1;
+export const EXAMPLES_VERSION = 2;
 
 const SIGN_UP = `# 1. Press play and choose SignUp (later: SignIn).
 #    The access token is sent along until you reload.
@@ -146,6 +146,83 @@ subscription WatchAnswer($answerId: ID!) {
 }
 `;
 
+const WHY = `# 7. See why the answer says what it says: what was
+#    searched for, what each leg found, and where each
+#    quote stands.
+query WhyThisAnswer($answerId: ID!) {
+  node(id: $answerId) {
+    ... on Message {
+      text
+      grounded
+      citations { number quote documentTitle start end }
+      retrieval {
+        searches {
+          query
+          legs { leg status candidates reason }
+          passages { score document { title } }
+        }
+      }
+    }
+  }
+}
+`;
+
+const TRY_SEARCH = `# 8. Search as an answer would, with other settings.
+query TrySearch(
+  $botId: ID!
+  $query: String!
+  $settings: SearchSettingsInput
+) {
+  explainSearch(
+    botId: $botId
+    query: $query
+    settings: $settings
+  ) {
+    milliseconds
+    legs { leg status candidates }
+    candidates {
+      rank
+      score
+      fate
+      start
+      end
+    }
+  }
+}
+`;
+
+const GO_ON = `# 9. Rate the answer, have the question answered once
+#    more beside it, or show the conversation to whoever
+#    has a link.
+mutation RateAnswer($answerId: ID!) {
+  rateAnswer(input: { messageId: $answerId, rating: UP }) {
+    __typename
+    ... on Message { id feedback { rating } }
+    ... on Problem { message }
+  }
+}
+
+mutation AnswerAgain($answerId: ID!) {
+  regenerateAnswer(messageId: $answerId) {
+    __typename
+    ... on Exchange {
+      answer { id status siblings { place count } }
+    }
+    ... on Problem { message }
+  }
+}
+
+mutation Share($conversationId: ID!) {
+  shareConversation(
+    input: { conversationId: $conversationId }
+  ) {
+    __typename
+    ... on ShareCreated { url share { id } }
+    ... on Problem { message }
+  }
+}
+`;
+
 const HANDBOOK =
   "Harbour Bikes rents city bikes, cargo bikes and e-bikes. A day starts when you collect the bike and ends 24 hours later. " +
   "E-bikes cost 29 euros a day, city bikes 12 euros, cargo bikes 35 euros.\n\n" +
@@ -153,7 +230,7 @@ const HANDBOOK =
   "If a bike breaks down, call us: we bring another one within 60 minutes, free of charge.\n\n" +
   "Helmets and locks are included. Child seats cost 4 euros a day and fit city bikes only.";
 
-const tab = (query: string, variables: Record<string, string>) => ({ query, variables: JSON.stringify(variables, null, 2) });
+const tab = (query: string, variables: Record<string, unknown>) => ({ query, variables: JSON.stringify(variables, null, 2) });
 
 /** The tabs of a new visitor, in the order in which to press play. */
 export function exampleTabs(): { query: string; variables: string }[] {
@@ -165,5 +242,8 @@ export function exampleTabs(): { query: string; variables: string }[] {
     tab(START_CONVERSATION, { botId: "<bot id>" }),
     tab(ASK, { conversationId: "<conversation id>", question: "What does an e-bike cost, and what if it breaks down?" }),
     tab(WATCH_ANSWER, { answerId: "<answer id>" }),
+    tab(WHY, { answerId: "<answer id>" }),
+    tab(TRY_SEARCH, { botId: "<bot id>", query: "broken bike", settings: { topK: 3 } }),
+    tab(GO_ON, { answerId: "<answer id>", conversationId: "<conversation id>" }),
   ];
 }
