@@ -23,7 +23,10 @@ ENDING = ("logout", "logoutEverywhere", "endSession", "deleteAccount")
 @pytest.mark.skipif(not SCHEMATHESIS.is_file(), reason="`make fuzz` has not installed schemathesis.")
 @pytest.mark.timeout(600)
 async def test_no_root_field_breaks_whatever_it_is_asked(tmp_path: Path) -> None:
-    async with serving(tmp_path / "data") as server, visiting(server.graphql_url) as visitor:
+    async with (
+        serving(tmp_path / "data", KYROCHAT_TOOL_HOSTS="tools.example") as server,
+        visiting(server.graphql_url) as visitor,
+    ):
         user = await register(visitor)
         bot = await new_bot(user)
         await until_read(user, (await user.run(ADD_TEXT, bot=bot, title="Clock", text="It is wound on Mondays."))["id"])

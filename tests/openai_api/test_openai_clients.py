@@ -1,14 +1,18 @@
 """OpenAI's own client on a running server."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
+from tests.fakes.gemini import running_fake_gemini
+from tests.fakes.gemini_steps import Finish, Hang, Text
 from tests.graphql_client import GraphQLClient, register, visiting
 from tests.journey.steps import ADD_TEXT, EXCERPT, new_bot, until_read
 from tests.server_process import Server, serving
@@ -23,6 +27,10 @@ CONVERSATIONS = """query ($bot: ID!) {
   bot(id: $bot) { conversations(first: 50) {
     totalCount nodes { id title messages(first: 50) { nodes { role text } } }
   } }
+}"""
+
+STATES = """query ($bot: ID!) {
+  bot(id: $bot) { conversations(first: 1) { nodes { messages(first: 5) { nodes { role text status } } } } }
 }"""
 
 
@@ -198,6 +206,21 @@ async def test_who_may_not_chat_is_told_why(server: Server, shop: Shop) -> None:
         assert unknown.value.code == "invalid_api_key"
 
 
+@pytest.mark.parametrize("name", ["\ud800", "\x00", "x" * 10_000, "../../etc/passwd", "Bot:", " "])
+async def test_a_name_that_is_none_is_no_bot(server: Server, shop: Shop, name: str) -> None:
+    body = json.dumps({"model": name, "messages": [QUESTION]}).encode("utf-8", "surrogatepass")
+    headers = {"Authorization": f"Bearer {shop.client.api_key}", "Content-Type": "application/json"}
+
+    async with httpx2.AsyncClient(headers=headers) as http:
+        answer = await http.post(server.url + "/v1/chat/completions", content=body)
+
+    assert (answer.status_code, answer.json()["error"]["type"]) in (
+        (404, "invalid_request_error"),
+        (400, "invalid_request_error"),
+    )
+    assert server.faults() == []
+
+
 async def test_visitors_of_a_page_with_the_same_history_do_not_share_a_conversation(server: Server, shop: Shop) -> None:
     origin = "https://shop.example.com"
     public = await shop.user.run(CREATE_KEY, scopes=["CHAT"], bot=shop.bot_id, origins=[origin])
@@ -230,3 +253,54 @@ async def test_a_client_that_leaves_stops_its_answer_and_the_text_stays(shop: Sh
             (conversation,) = (await shop.conversations())["nodes"]
             answer = conversation["messages"]["nodes"][0]
     assert answer["text"].startswith(first.choices[0].delta.content or "?")
+
+
+async def test_what_a_client_has_seen_survives_a_kill_and_it_can_ask_again(tmp_path: Path) -> None:
+    async with running_fake_gemini() as gemini, visiting("http://127.0.0.1/") as visitor:
+        settings = {
+            "KYROCHAT_GEMINI_API_KEY": gemini.api_key,
+            "KYROCHAT_GEMINI_BASE_URL": gemini.url,
+            "KYROCHAT_GENERATED_TITLES": "off",
+            "KYROCHAT_ANSWER_LEASE_S": "3",
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+        gemini.script(Text("The clock is "), Text("wound on "), Hang())
+        seen: list[str] = []
+        async with serving(tmp_path / "data", **settings) as server:
+            user = await register(visitor.at(server.graphql_url))
+            bot_id = await new_bot(user)
+            key = await user.run(CREATE_KEY, scopes=["CHAT", "READ"])
+            async with client_of(server, key["secret"]) as client:
+                stream = await client.chat.completions.create(model=bot_id, messages=[QUESTION], stream=True)
+                with pytest.raises((openai.APIError, httpx2.HTTPError)):
+                    await _read(stream, server, seen)
+        gemini.script(Text("The clock is wound on Mondays."), Finish())
+        async with serving(tmp_path / "data", **settings) as server, client_of(server, key["secret"]) as client:
+            user = user.at(server.graphql_url)
+            async with asyncio.timeout(30):
+                while (lost := await _messages(user, bot_id))[-1]["status"] == "STREAMING":
+                    await asyncio.sleep(0.1)
+            again = await client.chat.completions.create(model=bot_id, messages=[QUESTION])
+            both = (await user.run(CONVERSATIONS, bot=bot_id))["conversations"]
+            assert server.faults() == []
+
+    assert [message["status"] for message in lost] == ["COMPLETED", "INTERRUPTED"]
+    # What a client has seen was stored before.
+    assert lost[-1]["text"] == "".join(seen)
+    assert again.choices[0].message.content == "The clock is wound on Mondays."
+    # It sent its question anew; the first exchange is whole beside it.
+    assert both["totalCount"] == 2
+
+
+async def _read(stream: Any, server: Server, seen: list[str]) -> None:
+    """Read a stream, and kill the server once all is here that its model says."""
+    async for chunk in stream:
+        seen.append(chunk.choices[0].delta.content or "")
+        if "wound on" in "".join(seen):
+            await server.kill()
+
+
+async def _messages(user: GraphQLClient, bot_id: str) -> list[dict[str, str]]:
+    found = await user.run(STATES, bot=bot_id)
+    (conversation,) = found["conversations"]["nodes"]
+    return list(reversed(conversation["messages"]["nodes"]))

@@ -17,6 +17,7 @@ from kyrochat.db.changes import Changes, answer_topic, ended_topic
 from kyrochat.db.engine import Database
 from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import Bot
+from kyrochat.db.storable import storable
 from kyrochat.db.tenancy import Reach
 from kyrochat.errors import Conflict, Forbidden, NotFound
 from kyrochat.jobs.queue import PURGE_ATTEMPTS, PURGE_PRIORITY, enqueue
@@ -171,7 +172,7 @@ class BotService:
             return await self.get(viewer, UUID(name_or_id))
         except ValueError:
             pass
-        if "\x00" in name_or_id:
+        if storable(name_or_id) != name_or_id:
             return None  # PostgreSQL would not even take the question
         async with self.database.begin(viewer.workspaces) as session:
             found = await repository.by_name(session, name_or_id, reach=viewer.reach)

@@ -12,8 +12,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from kyrochat.accounts.viewer import Viewer
-from kyrochat.errors import Forbidden, KyroError, Unauthenticated
+from kyrochat.db.outage import is_outage
+from kyrochat.errors import Forbidden, KyroError, Overloaded, Unauthenticated
 from kyrochat.mcp_api.tools import VIEWER, ToolServices
+
+RETRY_AFTER_S = 5
 
 ViewerOf = Callable[[Request], Awaitable[Viewer]]
 
@@ -39,8 +42,11 @@ class MCPEndpoint:
             if "authorization" not in request.headers:
                 raise Unauthenticated("Send `Authorization: Bearer <API key>`; `createApiKey` makes one.")
             scope[VIEWER] = await self._viewer_of(request)
-        except KyroError as error:
-            await _refusal(error)(scope, receive, send)
+        except Exception as error:
+            refusal = _refusal(error)
+            if refusal is None:
+                raise
+            await refusal(scope, receive, send)
             return
         await (await self._opened()).handle_request(scope, receive, send)
 
@@ -77,7 +83,12 @@ async def _not_installed(request: Request) -> Response:
     return JSONResponse({"error": "This server has no MCP: install it with `pip install 'kyrochat[mcp]'`."}, 501)
 
 
-def _refusal(error: KyroError) -> Response:
+def _refusal(error: Exception) -> Response | None:
+    """Return what says why nobody is let in; None for what nobody foresaw."""
+    if is_outage(error) or isinstance(error, Overloaded):
+        return JSONResponse({"error": Overloaded().message}, 503, {"Retry-After": str(RETRY_AFTER_S)})
     if isinstance(error, Forbidden):
         return JSONResponse({"error": error.message}, 403)
-    return JSONResponse({"error": error.message}, 401, {"WWW-Authenticate": "Bearer"})
+    if isinstance(error, KyroError):
+        return JSONResponse({"error": error.message}, 401, {"WWW-Authenticate": "Bearer"})
+    return None
