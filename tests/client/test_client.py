@@ -19,6 +19,8 @@ from tests.server_process import Server, serving
 
 NOTE = "The tower clock is wound on Mondays. The keys hang behind the counter. Ask the porter for the lamp."
 QUESTION = "When is the tower clock wound?"
+RATED = """query ($id: ID!) { node(id: $id) { ... on Message {
+  siblings { count } feedback { rating comment } } } }"""
 PASSWORD = "correct horse battery"
 _people = itertools.count(1)
 
@@ -125,6 +127,22 @@ async def test_a_server_that_stays_away_is_told_and_the_answer_can_be_taken_up_a
             await nowhere.bots()
 
 
+async def test_a_question_can_be_answered_again_and_its_answers_be_rated(server: Server) -> None:
+    async with AsyncKyroChat(server.url) as chat:
+        bot = await with_note(chat)
+        first = await chat.ask(bot, QUESTION).whole()
+        second = await chat.ask_again(first).whole()
+        await chat.rate(first, helped=False)
+        await chat.rate(first.id, helped=True, comment="After all.")
+        with pytest.raises(KyroChatError):
+            await chat.rate("nonsense", helped=True)
+        stored = await chat.execute(RATED, {"id": first.id})
+
+    assert (second.text, second.status, second.conversation_id) == (first.text, "COMPLETED", first.conversation_id)
+    assert second.id != first.id
+    assert stored == {"siblings": {"count": 2}, "feedback": {"rating": "UP", "comment": "After all."}}
+
+
 async def test_an_answer_can_be_stopped(server: Server) -> None:
     async with AsyncKyroChat(server.url) as chat:
         bot = await with_note(chat)
@@ -188,6 +206,9 @@ def _journey(url: str) -> str:
         assert "".join(pieces) == answer.text == chat.answer(answer.id).whole().text
         assert (answer.status, answer.grounded, chat.bots()) == ("COMPLETED", True, [bot])
         assert answer.citations[0].document_title == "Clock"
+        again = chat.ask_again(answer).whole()
+        assert (again.text, again.conversation_id) == (answer.text, answer.conversation_id)
+        chat.rate(again, helped=True)
         for _ in chat.answer(answer.id):
             break  # whoever leaves in between leaves nothing behind
         return answer.text

@@ -139,6 +139,21 @@ class AsyncKyroChat:
 
         return Answer(self._connection, begin, self._patience_s, sequence=after)
 
+    def ask_again(self, answer: Answer | str) -> Answer:
+        """Have the question of an answer answered once more; the first one stays beside it."""
+        key = str(uuid4())
+
+        async def begin() -> tuple[str, str]:
+            exchange = await self._retrying(operations.REGENERATE, {"id": _id(answer), "key": key})
+            return exchange["answer"]["id"], exchange["answer"]["conversation"]["id"]
+
+        return Answer(self._connection, begin, self._patience_s)
+
+    async def rate(self, answer: Answer | str, *, helped: bool, comment: str | None = None) -> None:
+        """Say whether an answer helped, in the place of what was said before."""
+        fields = {"messageId": _id(answer), "rating": "UP" if helped else "DOWN", "comment": comment}
+        await self._retrying(operations.RATE, {"input": fields})
+
     async def start_conversation(self, bot: Bot | str, title: str | None = None) -> str:
         """Begin a conversation, and return its id."""
         fields = {"botId": _id(bot)} | ({} if title is None else {"title": title})
@@ -163,5 +178,5 @@ class AsyncKyroChat:
         return await again(lambda: self._connection.run(document, variables), self._patience_s)
 
 
-def _id(named: Bot | Document | str) -> str:
+def _id(named: Bot | Document | Answer | str) -> str:
     return named if isinstance(named, str) else named.id

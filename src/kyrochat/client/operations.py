@@ -44,6 +44,14 @@ START = """mutation Start($input: StartConversationInput!) {
 SEND = """mutation Send($input: SendMessageInput!) {
   sendMessage(input: $input) { __typename ... on Exchange { answer { id } } ... on Problem { message } }
 }"""
+REGENERATE = """mutation Regenerate($id: ID!, $key: String!) {
+  regenerateAnswer(messageId: $id, idempotencyKey: $key) {
+    __typename ... on Exchange { answer { id conversation { id } } } ... on Problem { message }
+  }
+}"""
+RATE = """mutation Rate($input: RateAnswerInput!) {
+  rateAnswer(input: $input) { __typename ... on Message { id } ... on Problem { message } }
+}"""
 STOP = """mutation Stop($id: ID!) {
   stopAnswer(messageId: $id) { __typename ... on Message { id } ... on Problem { message } }
 }"""

@@ -90,6 +90,14 @@ class KyroChat:
         """Watch an answer that was asked for somewhere else, or before, from the event after `after` on."""
         return SyncAnswer(self, self._client.answer(message_id, after=after))
 
+    def ask_again(self, answer: "SyncAnswer | str") -> "SyncAnswer":
+        """Have the question of an answer answered once more; the first one stays beside it."""
+        return SyncAnswer(self, self._client.ask_again(_id(answer)))
+
+    def rate(self, answer: "SyncAnswer | str", *, helped: bool, comment: str | None = None) -> None:
+        """Say whether an answer helped, in the place of what was said before."""
+        self._run(self._client.rate(_id(answer), helped=helped, comment=comment))
+
     def execute(self, document: str, variables: dict[str, Any] | None = None) -> Any:
         """Run a GraphQL document of your own with one root field, and return that field's value."""
         return self._run(self._client.execute(document, variables))
@@ -150,6 +158,10 @@ class SyncAnswer:
     def grounded(self) -> bool | None:
         """Whether the documents held an answer; None as long as nobody knows."""
         return self._answer.grounded
+
+
+def _id(answer: SyncAnswer | str) -> str:
+    return answer if isinstance(answer, str) else answer.id
 
 
 async def _made(url: str, api_key: str | None, patience_s: float) -> AsyncKyroChat:
