@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
+from strawberry.asgi import GraphQL
 
 from benchmarks.sign_in import serving
 from kyrochat.accounts.viewer import Client
@@ -111,7 +112,15 @@ def bare_app(answers: dict[str, Any]) -> Starlette:
         await socket.send_text('{"id":"1","type":"complete"}')
         await socket.receive()
 
-    return Starlette(routes=[Route("/{name}", bare, methods=["POST"]), WebSocketRoute("/ticks", ticks)])
+    # What the library serves by itself, with no limits, guards or permissions.
+    stock = GraphQL[Any, Any](strawberry.Schema(Query, config=product.schema_config()))
+    return Starlette(
+        routes=[
+            Route("/stock", stock, methods=["POST"]),
+            Route("/{name}", bare, methods=["POST"]),
+            WebSocketRoute("/ticks", ticks),
+        ]
+    )
 
 
 async def in_another_process(*arguments: object, body: bytes = b"") -> None:
@@ -165,6 +174,7 @@ async def main() -> None:
                 {
                     "bare, trivial": (REQUESTS, "bare, trivial", posted("/bare/trivial", TRIVIAL)),
                     "GraphQL, trivial": (REQUESTS, "bare, trivial", posted("/graphql", TRIVIAL)),
+                    "Strawberry's own app, trivial": (REQUESTS, "bare, trivial", posted("/bare/stock", TRIVIAL)),
                     "bare, 100 objects": (REQUESTS, "bare, 100 objects", posted("/bare/list", LIST)),
                     "GraphQL, 100 objects": (REQUESTS, "bare, 100 objects", posted("/graphql", LIST)),
                     "GraphQL, 100 bots, signed in": (REQUESTS, "bare, 100 objects", posted("/graphql", BOTS, token)),
