@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVE_ARGS ?=
 # Each process has a PostgreSQL of its own.
-TEST_PROCESSES ?= auto
+TEST_PROCESSES ?= logical
 EVAL_ARGS ?=
 
 .PHONY: help serve test soak browser clients fuzz check lint types floors schema docs-permissions lock bench eval clean
