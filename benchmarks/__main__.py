@@ -3,6 +3,8 @@
 import asyncio
 import sys
 
+import uvloop
+
 from benchmarks import access, face, guard, ingestion, jobs, retrieval, search_latency, sign_in, streaming
 
 if __name__ == "__main__":
@@ -12,7 +14,7 @@ if __name__ == "__main__":
     asyncio.run(search_latency.main())
     asyncio.run(sign_in.main())
     asyncio.run(access.main())
-    asyncio.run(face.main())
+    uvloop.run(face.main())
     asyncio.run(streaming.main())
     if sys.argv[1:]:
         retrieval.main(sys.argv[1:])
