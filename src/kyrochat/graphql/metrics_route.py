@@ -5,6 +5,7 @@ import hmac
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from time import perf_counter
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -81,4 +82,8 @@ class RequestMetrics:
         finally:
             # The route's own path: what clients ask for may be anything.
             route = getattr(scope.get("route"), "path", "other")
-            REQUESTS.labels(route, status).observe(perf_counter() - began)
+            _series(route, status).observe(perf_counter() - began)
+
+
+# Finding it anew costs more than the counting.
+_series = lru_cache(maxsize=256)(REQUESTS.labels)
