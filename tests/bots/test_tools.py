@@ -69,6 +69,21 @@ async def test_what_is_done_is_in_the_audit_log_without_any_secret(
     ]
 
 
+async def test_secrets_do_not_follow_a_tool_to_another_server(tools: BotToolService, ada: Viewer, bot: Bot) -> None:
+    first = await tools.set(ada, bot.id, replace(ORDERS, headers={"X-Key": "0123456789"}))
+
+    with pytest.raises(InvalidInput) as refused:
+        await tools.set(ada, bot.id, replace(ORDERS, url="https://eu.shop.example/orders/{order}"))
+    (kept,) = await tools.of_bots(ada, [bot.id])
+    nearby = await tools.set(ada, bot.id, replace(ORDERS, url="https://shop.example/v2/{order}"))
+    moved = await tools.set(ada, bot.id, replace(ORDERS, url="https://eu.shop.example/{order}", headers={}))
+
+    assert [issue.path for issue in refused.value.issues] == [("headers",)]
+    assert (kept.url, kept.sealed_headers) == (first.url, first.sealed_headers)
+    assert (nearby.header_names, nearby.sealed_headers) == (["X-Key"], first.sealed_headers)
+    assert (moved.url, moved.header_names) == ("https://eu.shop.example/{order}", [])
+
+
 @pytest.mark.parametrize("role", [WorkspaceRole.VIEWER, WorkspaceRole.EDITOR])
 async def test_only_owners_in_person_see_and_change_tools(
     tools: BotToolService, ada: Viewer, bot: Bot, role: WorkspaceRole

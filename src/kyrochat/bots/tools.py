@@ -22,7 +22,7 @@ from kyrochat.db.columns import new_id
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot, BotTool
 from kyrochat.db.states import ToolMethod
-from kyrochat.errors import Conflict, NotConfigured, NotFound
+from kyrochat.errors import Conflict, InvalidInput, NotConfigured, NotFound
 from kyrochat.outbound.address import BadAddress, WebAddress
 from kyrochat.outbound.allowed_hosts import AllowedHosts
 from kyrochat.rules import Rules
@@ -48,7 +48,7 @@ OFF = "HTTP tools are off on this server. Its operator turns them on by naming h
 
 @dataclass(frozen=True, slots=True)
 class NewTool:
-    """A tool as its owner declares it. Without `headers` an existing one keeps its own."""
+    """A tool as its owner declares it. Without `headers` an existing one keeps its own, for the same server."""
 
     name: str
     description: str
@@ -93,6 +93,9 @@ class BotToolService:
                 tool.header_names = sorted(new.headers or {})
             elif new.headers is not None:
                 tool.header_names, tool.sealed_headers = sorted(new.headers), self._sealed(tool.id, new.headers)
+            elif tool.header_names and declared_address(tool.url).origin != declared_address(new.url).origin:
+                # Whoever changes the address may not know the secrets, and must not have them sent to a server of his.
+                raise InvalidInput.at("headers", "The tool moves to another server: give its headers anew, or [].")
             for name, value in values.items():
                 setattr(tool, name, value)
             session.add(tool)

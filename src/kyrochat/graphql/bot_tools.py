@@ -104,8 +104,8 @@ class SetBotToolInput:
     method: ToolMethod = strawberry.field(default=ToolMethod.GET, description="How it is called.")
     headers: list[ToolHeaderInput] | None = strawberry.field(
         default=UNSET,
-        description=f"Up to {MAX_HEADERS}. Left out, a tool of this name keeps those that it has; an empty list takes "
-        "them away.",
+        description=f"Up to {MAX_HEADERS}. Left out, a tool of this name keeps those that it has, for the same server; "
+        "an empty list takes them away.",
     )
     timeout_seconds: int = strawberry.field(default=DEFAULT_TIMEOUT_S, description=TIMEOUT)
     enabled: bool = strawberry.field(default=True, description=ENABLED)

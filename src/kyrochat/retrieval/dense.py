@@ -152,7 +152,9 @@ class DenseRetrieval:
         """Wait, as `settle` does, for one set."""
         index = self.stores.of(target.store, target.dimensions or 0)
         try:
-            if index is not None and await index.settle(target):
+            if index is None:
+                return
+            if await index.settle(target):
                 if target.store is not VectorStore.PGVECTOR:  # those were found from their commit on, and counted by it
                     async with self.database.begin([target.workspace_id]) as session:
                         await count_change(session, target.bot_id)
