@@ -66,6 +66,10 @@ async def seen_until_lost(user: GraphQLClient, answer_id: str, events: list[dict
             events.append(event)
 
 
+def text_of(events: list[dict[str, Any]]) -> str:
+    return "".join(event.get("text", "") for event in events)
+
+
 @asynccontextmanager
 async def lapsed_leases(data_dir: Path) -> AsyncGenerator[None, None]:
     """Let the half minute pass after which a dead process' work is taken over; PostgreSQL runs on meanwhile."""
@@ -213,6 +217,9 @@ async def test_sigterm_ends_everything_in_order(data_dir: Path, gemini: FakeGemi
         ) as events:
             lines = events.aiter_lines()
             assert await anext(lines) == "event: next"
+            async with asyncio.timeout(DEADLINE_S):
+                while text_of(over_socket) != "".join(WORDS):
+                    await asyncio.sleep(0.005)
             postmaster = postmaster_of(server.data_dir)
 
             began = time.monotonic()
@@ -224,7 +231,7 @@ async def test_sigterm_ends_everything_in_order(data_dir: Path, gemini: FakeGemi
         assert not is_alive(postmaster)
         assert not (server.data_dir / "postgres" / "postmaster.pid").exists()
         assert server.faults() == []
-        assert "".join(event.get("text", "") for event in over_socket) == "".join(WORDS)
+        assert text_of(over_socket) == "".join(WORDS)
         assert gemini.open_streams == 0
 
 

@@ -4,7 +4,6 @@ Numbers never change, so a number that a client got before still says how much o
 """
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from kyrochat.accounts import workspace_repository
 from kyrochat.chat import log_repository as rows
 from kyrochat.db.engine import Database
 from kyrochat.db.outage import Outage
+from kyrochat.pauses import spread
 
 SWEEP_EVERY_S = 300.0
 BATCH_LOGS = 50
@@ -57,7 +57,7 @@ class LogCompaction:
         outage = Outage("Compacting answers' logs")
         while True:
             # First a pause: a start is busy enough. And spread, so that many processes do not sweep in step.
-            await asyncio.sleep(self.sweep_every_s * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
+            await asyncio.sleep(spread(self.sweep_every_s))
             try:
                 await self.sweep()
             except Exception as error:

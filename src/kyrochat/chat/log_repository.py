@@ -46,9 +46,7 @@ async def add_entries(session: AsyncSession, new: Sequence[NewEntry]) -> None:
     await _add_searches(connection, new)
 
 
-async def add_held_entries(
-    session: AsyncSession, tokens: Mapping[UUID, UUID], new: Sequence[NewEntry]
-) -> Collection[UUID]:
+async def add_held_entries(session: AsyncSession, tokens: Mapping[UUID, UUID], new: Sequence[NewEntry]) -> set[UUID]:
     """Insert the entries of messages whose lease is held by their token, as `add_entries` does, and return these
     messages; until the transaction ends nobody can end them."""
     connection = await session.connection()
@@ -87,21 +85,20 @@ _COLUMNS = (
     bindparam("kinds", type_=ARRAY(Text)),
     bindparam("data", type_=ARRAY(JSONB)),
 )
-# A key-share lock: it stops the deletion that ends an answer, and lets the heartbeat's update through.
-_HELD = """
-    SELECT lease.message_id FROM answer_leases AS lease
-    JOIN unnest(:messages, :tokens) AS ours (message_id, token)
-      ON ours.message_id = lease.message_id AND ours.token = lease.token
-    FOR KEY SHARE OF lease
-"""
 _ADD = text("""
     INSERT INTO answer_events (message_id, workspace_id, sequence, kind, data)
     SELECT * FROM unnest(:ids, :workspaces, :sequences, :kinds, :data)
     ON CONFLICT (message_id, sequence) DO NOTHING
 """).bindparams(*_COLUMNS)
 # One statement: each is a round trip for all streams of the process, many times a second.
-_ADD_HELD = text(f"""
-    WITH held AS ({_HELD}), added AS (
+# The key-share lock stops the deletion that ends an answer, and lets the heartbeat's update through.
+_ADD_HELD = text("""
+    WITH held AS (
+        SELECT lease.message_id FROM answer_leases AS lease
+        JOIN unnest(:messages, :tokens) AS ours (message_id, token)
+          ON ours.message_id = lease.message_id AND ours.token = lease.token
+        FOR KEY SHARE OF lease
+    ), added AS (
         INSERT INTO answer_events (message_id, workspace_id, sequence, kind, data)
         SELECT new.* FROM unnest(:ids, :workspaces, :sequences, :kinds, :data)
           AS new (message_id, workspace_id, sequence, kind, data)
@@ -109,17 +106,13 @@ _ADD_HELD = text(f"""
         ON CONFLICT (message_id, sequence) DO NOTHING
     )
     SELECT message_id FROM held
-""").bindparams(*_LEASES, *_COLUMNS)  # noqa: S608 (its own text)
+""").bindparams(*_LEASES, *_COLUMNS)
 _ADD_SEARCH = insert(AnswerSearch).on_conflict_do_nothing()
 
 
 async def hold_leases(session: AsyncSession, tokens: Mapping[UUID, UUID]) -> set[UUID]:
     """Return the messages whose lease is still held by their token; until the transaction ends nobody can end them."""
-    rows = await (await session.connection()).execute(_HOLD, _pairs(tokens))
-    return set(rows.scalars())
-
-
-_HOLD = text(_HELD).bindparams(*_LEASES)
+    return await add_held_entries(session, tokens, [])
 
 
 async def renew_leases(session: AsyncSession, tokens: Mapping[UUID, UUID], lease: timedelta) -> set[UUID]:

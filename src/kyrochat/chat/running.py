@@ -6,7 +6,6 @@ dies it is INTERRUPTED without a word: another process would have to take it ove
 
 import asyncio
 import logging
-import random
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from kyrochat.db.engine import Database
 from kyrochat.db.outage import Outage, is_outage
 from kyrochat.db.states import MessageStatus
 from kyrochat.errors import Overloaded
+from kyrochat.pauses import spread
 
 T = TypeVar("T")
 
@@ -242,7 +242,7 @@ class RunningAnswers:
                 outage.is_over()
             # Spread over the interval, so that many processes do not sweep in step. After an outage others need
             # that time, too, to renew the leases of answers that live.
-            await asyncio.sleep(interval_s * random.uniform(0.7, 1.0))  # noqa: S311 (no secret)
+            await asyncio.sleep(spread(interval_s, least=0.7))
 
     async def _wind_up(self) -> None:
         self.queue.close()

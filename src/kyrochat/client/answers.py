@@ -1,10 +1,10 @@
 """An answer that goes on where it was when the connection breaks."""
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from random import SystemRandom
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -46,7 +46,7 @@ class Patience:
         if now - self._since >= self.limit_s:
             raise ConnectionLost(type(reason).__name__) from reason
         # Spread, so that all clients of a server that restarts do not come back together.
-        await asyncio.sleep(self._pause_s * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
+        await asyncio.sleep(self._pause_s * SystemRandom().uniform(0.5, 1.0))
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
 

@@ -7,7 +7,6 @@ often when there are too many of them. Either way a lost bell costs about two se
 """
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.db.listener import ECHO_EVERY_S, listening
 from kyrochat.db.outage import FIRST_PAUSE_S, Outage
+from kyrochat.pauses import spread
 
 POLL_S = 2.0
 # How long to wait without a bell where none is lost.
@@ -112,7 +112,7 @@ class Changes:
         """How long to wait for a bell before looking all the same."""
         if self._hears:
             # Apart from each other, so that they will not look all at once.
-            return CALM_S * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
+            return spread(CALM_S)
         return max(POLL_S, self._count / MAX_LOOKS_PER_S)
 
     @contextmanager

@@ -56,7 +56,8 @@ def prepare_cluster(
         keep_open = [start_lock.descriptor]
         in_place = ["-D", data_directory_argument(unfinished)]
         programs.run([*_INITDB, *in_place], cluster=unfinished, keep_open=keep_open)
-        write_configuration(unfinished, socket_dir=Path("/tmp"), durable=False, owner=programs.owner)  # noqa: S108 - replaced before the server starts
+        # Nobody listens yet: the server's start writes the directory of its socket.
+        write_configuration(unfinished, socket_dir=Path(), durable=False, owner=programs.owner)
         _run_as_superuser([f"CREATE DATABASE {DATABASE}"], "postgres", unfinished, programs, start_lock=start_lock)
         _set_roles(unfinished, programs, passwords, durable=durable, start_lock=start_lock)
         if durable:

@@ -51,7 +51,7 @@ class Programs:
         name = Path(command[0]).name
         user, group = self.owner or (None, None)
         try:
-            finished = subprocess.run(  # noqa: S603 - no shell, and every word is ours
+            finished = subprocess.run(  # noqa: S603 - no shell; the programs are ours, the paths the operator's
                 [str(self.directory / command[0]), *command[1:]],
                 input=text,
                 stdout=subprocess.PIPE,
@@ -136,7 +136,7 @@ def _system_user() -> tuple[int, int]:
     except KeyError:
         try:
             # Two first starts at once: the second `useradd` fails, and the user is there.
-            subprocess.run(  # noqa: S603 - no shell, and every word is ours
+            subprocess.run(  # noqa: S603 - no shell; every word is a constant
                 ["/usr/sbin/useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER],
                 check=False,
                 capture_output=True,

@@ -1,7 +1,6 @@
 """How an attempt at a document ends that does not make it READY: failed, or queued again."""
 
 import logging
-import random
 from dataclasses import replace
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from kyrochat.documents import repository
 from kyrochat.documents.retitling import queue_retitling
 from kyrochat.errors import ProviderUnavailable
 from kyrochat.jobs.queue import ClaimedJob, GiveUp, postpone
+from kyrochat.pauses import spread
 
 # A provider that is away is asked again after this, then after twice as long each time: for three days in all.
 FIRST_WAIT_S, LONGEST_WAIT_S, MAX_WAITS = 2.0, 300.0, 1_000
@@ -50,7 +50,7 @@ async def wait_for_provider(database: Database, changes: Changes, job: ClaimedJo
     waits = int(job.payload.get("waits", 0))
     if waits >= MAX_WAITS:
         raise GiveUp(error.message)
-    delay_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(waits, 20)) * random.uniform(0.5, 1)  # noqa: S311 (no secret)
+    delay_s = spread(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(waits, 20)))
     log.warning("Job %s waits %.0f s for a provider: %s", job.id, delay_s, error.message)
     async with database.begin([job.workspace_id]) as session:
         await postpone(session, job, error.message, delay_s, waits + 1)

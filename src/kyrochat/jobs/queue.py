@@ -5,7 +5,6 @@ for a lock, and a lease must not be old when it begins.
 """
 
 import logging
-import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +35,7 @@ from kyrochat.jobs.statements import (
     RENEW,
     WAKE,
 )
+from kyrochat.pauses import spread
 
 LOST = "The worker was lost while it worked on this."
 MAX_BACKOFF_S = 300.0
@@ -226,7 +226,7 @@ class Queue:
 
     def backoff(self, attempt: int) -> float:
         """Return how many seconds to wait after `attempt`; spread out, so that jobs that failed together part."""
-        return min(MAX_BACKOFF_S, self.backoff_s * 2.0 ** min(attempt - 1, 20)) * random.uniform(0.5, 1)  # noqa: S311 (no secret)
+        return spread(min(MAX_BACKOFF_S, self.backoff_s * 2.0 ** min(attempt - 1, 20)))
 
     async def fail(
         self,

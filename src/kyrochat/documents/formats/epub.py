@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
+from kyrochat.documents.archives import DAMAGED, DAMAGED_ARCHIVE
 from kyrochat.documents.decoding import decode, normalise
 from kyrochat.documents.extracted import Extracted, bounded
 from kyrochat.documents.formats import markdown
-from kyrochat.documents.formats.open_xml import DAMAGED, refuse_doctypes
+from kyrochat.documents.formats.open_xml import refuse_doctypes
 from kyrochat.documents.formats.visible_text import visible_text
 from kyrochat.errors import UnreadableDocument
 
@@ -38,7 +39,7 @@ def parse_epub(data: bytes) -> Extracted:
                 visible_text(normalise(decode(archive.read(name), html=True))) for name in chapters if name in known
             )
             text = normalise(markdown.blocks(bounded(page.text for page in pages)))
-    except (zipfile.BadZipFile, KeyError, SyntaxError, EOFError, NotImplementedError) as error:
+    except (*DAMAGED_ARCHIVE, KeyError, SyntaxError) as error:  # or a part is missing, or is no XML
         raise UnreadableDocument(DAMAGED) from error
     if not chapters:
         raise UnreadableDocument("The book has no chapters. Save it anew, or as PDF, and upload that.")

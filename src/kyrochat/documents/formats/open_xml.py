@@ -5,13 +5,12 @@ import io
 import zipfile
 from xml.parsers import expat
 
+from kyrochat.documents.archives import DAMAGED, DAMAGED_ARCHIVE
 from kyrochat.errors import UnreadableDocument
 
 _XML = (".xml", ".rels", ".vml", ".opf", ".ncx")
 
 _PROLOG_BYTES = 1 << 16
-
-DAMAGED = "The file is damaged or incomplete. Save it anew and upload that."
 
 
 class _EndOfProlog(Exception):
@@ -32,7 +31,7 @@ def refuse_doctypes(data: bytes, *, only_entities: bool = False) -> None:
                 if name.lower().endswith(_XML):
                     with archive.open(name) as part:
                         _check_prolog(part.read(_PROLOG_BYTES), only_entities)
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, OSError) as error:
+    except DAMAGED_ARCHIVE as error:
         raise UnreadableDocument(DAMAGED) from error
 
 

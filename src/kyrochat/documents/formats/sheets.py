@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from kyrochat.documents.archives import DAMAGED, DAMAGED_ARCHIVE
 from kyrochat.documents.decoding import normalise
 from kyrochat.documents.extracted import Extracted, bounded
 from kyrochat.documents.formats import markdown
-from kyrochat.documents.formats.open_xml import DAMAGED, refuse_doctypes
+from kyrochat.documents.formats.open_xml import refuse_doctypes
 from kyrochat.errors import UnreadableDocument
 
 MAX_CELLS = 2_000_000  # empty ones between others count, too
@@ -22,14 +23,12 @@ def parse_sheets(data: bytes) -> Extracted:
         TooMuchText: it has more than `MAX_CHARS` characters.
     """
     refuse_doctypes(data)
-    from zipfile import BadZipFile
-
     from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
 
     try:
         book = load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
-    except (InvalidFileException, BadZipFile, KeyError, ValueError, TypeError, SyntaxError, OSError) as error:
+    # Besides, a part is missing (KeyError, OSError), is no XML (SyntaxError), or has other contents (TypeError).
+    except (*DAMAGED_ARCHIVE, KeyError, OSError, SyntaxError, TypeError) as error:
         raise UnreadableDocument(DAMAGED) from error
     sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
     text = normalise(markdown.blocks(bounded(part for sheet in sheets for part in _sheet(sheet))))

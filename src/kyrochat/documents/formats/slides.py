@@ -4,9 +4,10 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
+from kyrochat.documents.archives import DAMAGED
 from kyrochat.documents.extracted import MAX_PAGES, Extracted, paged
 from kyrochat.documents.formats import markdown
-from kyrochat.documents.formats.open_xml import DAMAGED, refuse_doctypes
+from kyrochat.documents.formats.open_xml import refuse_doctypes
 from kyrochat.errors import UnreadableDocument
 
 _MAX_DEPTH = 100  # of groups in groups

@@ -2,10 +2,11 @@
 
 import io
 
+from kyrochat.documents.archives import DAMAGED
 from kyrochat.documents.decoding import normalise
 from kyrochat.documents.extracted import Extracted, bounded
 from kyrochat.documents.formats import markdown
-from kyrochat.documents.formats.open_xml import DAMAGED, refuse_doctypes
+from kyrochat.documents.formats.open_xml import refuse_doctypes
 from kyrochat.errors import UnreadableDocument
 
 
