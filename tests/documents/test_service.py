@@ -1,14 +1,18 @@
 """Adding, reading, following and deleting documents, and what must not be left behind."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import event
 
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.columns import new_id
+from kyrochat.db.engine import Database
 from kyrochat.db.keyset import PageRequest
 from kyrochat.db.models import Bot, Document
 from kyrochat.db.states import DocumentSource, DocumentStatus, WorkspaceRole
@@ -164,6 +168,45 @@ async def test_an_upload_that_breaks_off_or_is_cancelled_anywhere_leaves_nothing
         while len(library.files()) != (await library.traces(ada)).get("documents", 0):
             await asyncio.sleep(0.01)
     assert len(await library.jobs()) == len(library.files())
+
+
+@contextmanager
+def cancelled_at(database: Database, statement: int) -> Generator[list[str], None, None]:
+    """Cancel the task that sends the statement of that number, while it waits for the answer; give what was sent."""
+    sent: list[str] = []
+
+    def cancel(*arguments: Any) -> None:
+        sent.append(arguments[2])
+        if len(sent) == statement and (task := asyncio.current_task()) is not None:
+            task.cancel()
+
+    engine = database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", cancel)
+    try:
+        yield sent
+    finally:
+        event.remove(engine, "before_cursor_execute", cancel)
+
+
+async def test_an_upload_that_is_cancelled_at_any_statement_leaves_nothing_or_a_whole_document(
+    library: Library, ada: Viewer, bot: Bot
+) -> None:
+    reached = 0
+    for statement in range(1, 40):
+        with cancelled_at(library.database, statement) as sent:
+            upload = asyncio.create_task(library.documents.add_text(ada, bot.id, "Rivers", f"{RHINE} {statement}"))
+            await asyncio.wait([upload])
+        if not upload.cancelled():
+            break
+        reached = statement
+        async with asyncio.timeout(10):
+            while len(library.files()) != (await library.traces(ada)).get("documents", 0):
+                await asyncio.sleep(0.01)
+    else:
+        raise AssertionError("it was cancelled for ever")
+    upload.result()
+    assert reached > 6, sent
+    assert len(await library.jobs()) == len(library.files()) == 1
 
 
 async def test_a_bot_that_is_deleted_during_an_upload_takes_no_document_and_keeps_no_file(

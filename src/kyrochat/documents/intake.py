@@ -137,8 +137,9 @@ class Intake:
         keep: Callable[[AsyncSession, Stored, str], Awaitable[Document]],
     ) -> Document:
         # A name of its own for each try: two that replace the same document at once must not share a file.
-        workspace_id, bot_id = document.workspace_id, document.bot_id
-        key = f"{workspace_id}/{document.id}/{new_id()}"
+        # Taken first: a row whose refresh was broken off says nothing any more.
+        workspace_id, bot_id, document_id = document.workspace_id, document.bot_id, document.id
+        key = f"{workspace_id}/{document_id}/{new_id()}"
         stored = Stored(0, b"")
         try:
             stored = await self.store.put(key, content, self.max_bytes)
@@ -154,7 +155,7 @@ class Intake:
         except BaseException as error:
             # Whatever it was, also the client's leaving: a file without a row would stay for ever.
             try:
-                await asyncio.shield(self._delete_unless_kept(workspace_id, document.id, key))
+                await asyncio.shield(self._delete_unless_kept(workspace_id, document_id, key))
             except Exception as second:
                 log.warning("The file of a refused document stays (%s)", type(second).__name__)
             if isinstance(error, IntegrityError) and "documents_bot_id_content_hash_key" in str(error.orig):
