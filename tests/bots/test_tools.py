@@ -40,7 +40,7 @@ async def bot(database: Database, ada: Viewer) -> Bot:
 
 
 async def test_a_tool_is_stored_and_replaced_by_its_name(tools: BotToolService, ada: Viewer, bot: Bot) -> None:
-    first = await tools.set(ada, bot.id, replace(ORDERS, headers={"X-Key": "0123456789"}))
+    first = await tools.set(ada, bot.id, replace(ORDERS, headers=[("X-Key", "0123456789")]))
     kept = await tools.set(ada, bot.id, replace(ORDERS, description="Better.", enabled=False, timeout_seconds=3))
     (found,) = await tools.of_bots(ada, [bot.id])
 
@@ -50,14 +50,14 @@ async def test_a_tool_is_stored_and_replaced_by_its_name(tools: BotToolService, 
     assert (kept.header_names, kept.sealed_headers) == (["X-Key"], first.sealed_headers)
     assert SEALER.open(found.sealed_headers, found.id.bytes) == b'{"X-Key": "0123456789"}'
     assert b"0123456789" not in found.sealed_headers
-    emptied = await tools.set(ada, bot.id, replace(ORDERS, headers={}))
+    emptied = await tools.set(ada, bot.id, replace(ORDERS, headers=[]))
     assert (emptied.header_names, SEALER.open(emptied.sealed_headers, emptied.id.bytes)) == ([], b"{}")
 
 
 async def test_what_is_done_is_in_the_audit_log_without_any_secret(
     tools: BotToolService, database: Database, ada: Viewer, bot: Bot
 ) -> None:
-    tool = await tools.set(ada, bot.id, replace(ORDERS, headers={"X-Key": "0123456789"}))
+    tool = await tools.set(ada, bot.id, replace(ORDERS, headers=[("X-Key", "0123456789")]))
     await tools.remove(ada, tool.id)
 
     async with database.begin(ada.workspaces) as session:
@@ -70,13 +70,13 @@ async def test_what_is_done_is_in_the_audit_log_without_any_secret(
 
 
 async def test_secrets_do_not_follow_a_tool_to_another_server(tools: BotToolService, ada: Viewer, bot: Bot) -> None:
-    first = await tools.set(ada, bot.id, replace(ORDERS, headers={"X-Key": "0123456789"}))
+    first = await tools.set(ada, bot.id, replace(ORDERS, headers=[("X-Key", "0123456789")]))
 
     with pytest.raises(InvalidInput) as refused:
         await tools.set(ada, bot.id, replace(ORDERS, url="https://eu.shop.example/orders/{order}"))
     (kept,) = await tools.of_bots(ada, [bot.id])
     nearby = await tools.set(ada, bot.id, replace(ORDERS, url="https://shop.example/v2/{order}"))
-    moved = await tools.set(ada, bot.id, replace(ORDERS, url="https://eu.shop.example/{order}", headers={}))
+    moved = await tools.set(ada, bot.id, replace(ORDERS, url="https://eu.shop.example/{order}", headers=[]))
 
     assert [issue.path for issue in refused.value.issues] == [("headers",)]
     assert (kept.url, kept.sealed_headers) == (first.url, first.sealed_headers)
@@ -167,14 +167,15 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"parameters": _of(type="array")}, "parameters", "`items`"),
     ({"parameters": _of(type="array", items={"type": "array"})}, "parameters", "`items`"),
     ({"parameters": _of(type="string", description="\x00")}, "parameters", "NUL"),
-    ({"headers": {"Host": "evil.example"}}, "headers", "no header that can be set"),
-    ({"headers": {"Content-Length": "7"}}, "headers", "no header that can be set"),
-    ({"headers": {"X Key": "a"}}, "headers", "no header that can be set"),
-    ({"headers": {"X-Key": "a\r\nHost: evil.example"}}, "headers", "letters that no header has"),
-    ({"headers": {"X-Key": "ü"}}, "headers", "letters that no header has"),
-    ({"headers": {"X-Key": ""}}, "headers", "is empty"),
-    ({"headers": {f"X-{n}": "a" for n in range(11)}}, "headers", "at most 10"),
-    ({"headers": {"x-key": "a", "X-Key": "b"}}, "headers", "each once"),
+    ({"headers": [("Host", "evil.example")]}, "headers", "no header that can be set"),
+    ({"headers": [("Content-Length", "7")]}, "headers", "no header that can be set"),
+    ({"headers": [("X Key", "a")]}, "headers", "no header that can be set"),
+    ({"headers": [("X-Key", "a\r\nHost: evil.example")]}, "headers", "letters that no header has"),
+    ({"headers": [("X-Key", "ü")]}, "headers", "letters that no header has"),
+    ({"headers": [("X-Key", "")]}, "headers", "is empty"),
+    ({"headers": [(f"X-{n}", "a") for n in range(11)]}, "headers", "at most 10"),
+    ({"headers": [("x-key", "a"), ("X-Key", "b")]}, "headers", "each once"),
+    ({"headers": [("X-Key", "a"), ("X-Key", "a")]}, "headers", "each once"),
 ]
 
 

@@ -33,7 +33,7 @@ ORDERS = NewTool(
     ToolMethod.GET,
     "http://shop.example/orders/{order}",
     PARAMETERS,
-    {"Authorization": SECRET},
+    [("Authorization", SECRET)],
     timeout_seconds=1,
 )
 ON_ITS_WAY = answer(b'{"order": "A7", "status": "on its way"}', content_type="application/json")
@@ -136,6 +136,11 @@ async def test_what_was_sealed_is_told_to_nobody_even_if_the_server_says_it(chat
         ({"order": "."}, "`order` cannot stand in the tool's address."),
         ({"order": ""}, "`order` cannot stand in the tool's address."),
         ({"order": "x" * 2_001}, "`order` must be a text of at most 2,000 characters."),
+        ({"order": "A7", "lang": "d\0e"}, "`lang` must be a text without NUL and without halves of characters."),
+        ({"order": "\ud83d"}, "`order` must be a text without NUL and without halves of characters."),
+        ({"order": "A7", "\0ad\ud83dmin": 1}, "There is no parameter `admin`."),
+        ({"order": float("nan")}, "`order` must be of the type string."),
+        ({"order": json.loads("[" * 900 + "]" * 900)}, "`order` must be of the type string."),
     ],
 )
 async def test_arguments_that_do_not_fit_are_told_to_the_model_and_sent_to_nobody(

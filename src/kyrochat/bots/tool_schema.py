@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from kyrochat.db.storable import storable
 from kyrochat.rules import Rules
 
 FIELD = "parameters"
@@ -48,7 +49,7 @@ def problem_of(schema: Mapping[str, Any], arguments: Mapping[str, object]) -> st
             return f"`{name}` is missing."
     for name, value in arguments.items():
         if name not in properties:
-            return f"There is no parameter `{name[:64]}`."
+            return f"There is no parameter `{storable(name)[:64]}`."
         if wrong := _wrong(properties[name], value):
             return f"`{name}` must be {wrong}."
     return None
@@ -93,6 +94,8 @@ def _wrong(parameter: Mapping[str, Any], value: object) -> str | None:
         return f"of the type {parameter['type']}"
     if isinstance(value, str) and len(value) > MAX_TEXT_CHARS:
         return f"a text of at most {MAX_TEXT_CHARS:,} characters"
+    if isinstance(value, str) and storable(value) != value:
+        return "a text without NUL and without halves of characters"
     if isinstance(value, int | float) and not -MAX_NUMBER <= value <= MAX_NUMBER:
         return "a number of ordinary size"
     if "enum" in parameter and value not in parameter["enum"]:

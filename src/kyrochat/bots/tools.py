@@ -48,14 +48,14 @@ OFF = "HTTP tools are off on this server. Its operator turns them on by naming h
 
 @dataclass(frozen=True, slots=True)
 class NewTool:
-    """A tool as its owner declares it. Without `headers` an existing one keeps its own, for the same server."""
+    """A tool as its owner declares it. Without `headers` (names and values) it keeps its own, for the same server."""
 
     name: str
     description: str
     method: ToolMethod
     url: str
     parameters: object
-    headers: Mapping[str, str] | None = None
+    headers: Sequence[tuple[str, str]] | None = None
     timeout_seconds: int = 10
     enabled: bool = True
 
@@ -86,13 +86,13 @@ class BotToolService:
                 if await tools.count(session, bot.id) >= MAX_TOOLS:
                     raise Conflict(f"The bot has {MAX_TOOLS} tools, the most that there may be. Remove one first.")
                 tool_id = new_id()
-                sealed = self._sealed(tool_id, new.headers or {})
+                sealed = self._sealed(tool_id, new.headers or ())
                 tool = BotTool(
                     id=tool_id, workspace_id=bot.workspace_id, bot_id=bot.id, name=new.name, sealed_headers=sealed
                 )
-                tool.header_names = sorted(new.headers or {})
+                tool.header_names = _names(new.headers or ())
             elif new.headers is not None:
-                tool.header_names, tool.sealed_headers = sorted(new.headers), self._sealed(tool.id, new.headers)
+                tool.header_names, tool.sealed_headers = _names(new.headers), self._sealed(tool.id, new.headers)
             elif tool.header_names and declared_address(tool.url).origin != declared_address(new.url).origin:
                 # Whoever changes the address may not know the secrets, and must not have them sent to a server of his.
                 raise InvalidInput.at("headers", "The tool moves to another server: give its headers anew, or [].")
@@ -136,7 +136,7 @@ class BotToolService:
         async with self.database.begin(viewer.workspaces) as session:
             return [tool for tool in await tools.many(session, tool_ids) if may_see(viewer, tool.workspace_id)]
 
-    def _sealed(self, tool_id: UUID, headers: Mapping[str, str]) -> bytes:
+    def _sealed(self, tool_id: UUID, headers: Sequence[tuple[str, str]]) -> bytes:
         return self.sealer.seal(json.dumps(dict(headers)).encode(), tool_id.bytes)
 
     def _checked(self, new: NewTool) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class BotToolService:
         description = rules.text("description", new.description, max_chars=MAX_DESCRIPTION_CHARS, min_chars=1)
         rules.number("timeoutSeconds", new.timeout_seconds, least=1, most=MAX_TIMEOUT_S)
         parameters = checked_schema(rules, new.parameters)
-        _check_headers(rules, new.headers or {})
+        _check_headers(rules, new.headers or ())
         # What the address needs of parameters is told once these are in order.
         in_order = parameters if not any(issue.path == (PARAMETERS,) for issue in rules.issues) else {}
         address = _checked_address(rules, new.url, in_order)
@@ -195,10 +195,14 @@ def _checked_address(rules: Rules, url: str, parameters: Mapping[str, Any]) -> W
     return address
 
 
-def _check_headers(rules: Rules, headers: Mapping[str, str]) -> None:
-    if len(headers) > MAX_HEADERS or len({name.lower() for name in headers}) < len(headers):
+def _names(headers: Sequence[tuple[str, str]]) -> list[str]:
+    return sorted(name for name, _ in headers)
+
+
+def _check_headers(rules: Rules, headers: Sequence[tuple[str, str]]) -> None:
+    if len(headers) > MAX_HEADERS or len({name.lower() for name, _ in headers}) < len(headers):
         rules.add("headers", f"There are at most {MAX_HEADERS}, each once.")
-    for name, value in headers.items():
+    for name, value in headers:
         if not HEADER_NAME.fullmatch(name) or name.lower() in OUR_HEADERS or name.lower().startswith("proxy-"):
             rules.add("headers", f"`{name[:100]}` is no header that can be set.")
         if not HEADER_VALUE.fullmatch(value) or len(value) > MAX_HEADER_CHARS:

@@ -9,7 +9,7 @@ from kyrochat.bots.tool_requests import request_of
 from kyrochat.bots.tool_schema import problem_of
 from kyrochat.chat.events import ToolCalled
 from kyrochat.db.models import BotTool
-from kyrochat.db.storable import storable
+from kyrochat.db.storable import storable, storable_json
 from kyrochat.errors import FetchFailed
 from kyrochat.outbound.allowed_hosts import AllowedHosts
 from kyrochat.outbound.calling import Answer, Caller
@@ -84,5 +84,5 @@ def _text_of(answer: Answer) -> str | None:
 
 def _shown(arguments: Mapping[str, object]) -> dict[str, object]:
     """Return the arguments as the log keeps them: as far as they have an ordinary size."""
-    kept: dict[str, object] = json.loads(storable(json.dumps(arguments, ensure_ascii=False)))
+    kept = {storable(name): storable_json(value) for name, value in arguments.items()}
     return kept if len(json.dumps(kept)) <= MAX_SHOWN_CHARS else {"left_out": "The arguments are too long to show."}

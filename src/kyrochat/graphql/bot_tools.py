@@ -134,10 +134,8 @@ class BotToolMutation:
     ) -> SetBotToolResult:
         """Set."""
         headers = None
-        if input.headers:
-            headers = {header.name: header.value for header in input.headers}
-        elif input.headers is not UNSET and input.headers is not None:
-            headers = {}
+        if input.headers is not UNSET and input.headers is not None:
+            headers = [(header.name, header.value) for header in input.headers]
         new = NewTool(
             input.name,
             input.description,

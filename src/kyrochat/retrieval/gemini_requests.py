@@ -36,7 +36,10 @@ def tools_of(prompt: Prompt) -> "types.ToolListUnion | None":
         return None
     declared = [
         types.FunctionDeclaration(
-            name=tool.name, description=tool.description, parameters_json_schema=dict(tool.parameters)
+            name=tool.name,
+            description=tool.description,
+            # An object without properties is refused by some of its models; nothing says the same.
+            parameters_json_schema=dict(tool.parameters) if tool.parameters["properties"] else None,
         )
         for tool in prompt.tools
     ]

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kyrochat.db.storable import storable
 from kyrochat.errors import ProviderFault, ProviderUnavailable
 from kyrochat.retrieval.openai_errors import blocked
 from kyrochat.retrieval.types import Finished, ToolCall, Usage
@@ -98,7 +99,7 @@ class Ending:
             self._calls.append(_Call("call-1"))
         call = self._calls[-1]
         if part.function:
-            call.name += part.function.name or ""
+            call.name += storable(part.function.name or "")
             call.arguments += part.function.arguments or ""
 
     def finished(self, estimate: Usage) -> Finished:
@@ -132,7 +133,7 @@ class Ending:
         """Return the assistant's message as the next request repeats it."""
         return {
             "role": "assistant",
-            "content": self.text or None,
+            "content": storable(self.text) or None,
             "tool_calls": [
                 {
                     "id": call.id,

@@ -280,6 +280,19 @@ async def test_a_call_of_a_tool_comes_with_the_end_and_its_result_leads_to_the_a
     assert "Two eggs." in str(wire.requests[1].body)
 
 
+async def test_a_tool_without_parameters_is_offered(wire: Wire, model: AnswerModel) -> None:
+    wire.script(Calls("look", "{}"), Ends())
+    nothing = replace(LOOK, parameters={"type": "object", "properties": {}, "required": []})
+
+    outcome = await outcome_of(model, Prompt("", (), (), "What is there?", tools=(nothing,)))
+
+    assert outcome.finished is not None
+    assert [(call.name, call.arguments) for call in outcome.finished.calls] == [("look", {})]
+    assert wire.tools(0) == ["look"]
+    # Gemini has refused an object without properties; left out says the same.
+    assert "parametersJsonSchema" not in str(wire.requests[0].body)
+
+
 async def test_no_tools_are_offered_where_there_are_none(wire: Wire, model: AnswerModel) -> None:
     await outcome_of(model)
 

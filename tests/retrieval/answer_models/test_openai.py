@@ -5,6 +5,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
@@ -18,7 +19,7 @@ from kyrochat.errors import ProviderFault
 from kyrochat.retrieval.openai_compatible import OpenAIModel, open_openai
 from kyrochat.retrieval.openai_endings import Thoughts
 from kyrochat.retrieval.openai_errors import retry_after_s
-from kyrochat.retrieval.types import Finished, Prompt, ToolCall, Usage
+from kyrochat.retrieval.types import Finished, Prompt, Step, ToolCall, Usage
 from tests.fakes.openai import FakeOpenAI
 from tests.fakes.openai_steps import Call, Finish, HttpError, Raw, Text, chunk, sse
 from tests.retrieval.answer_models.conftest import Pauses
@@ -174,6 +175,21 @@ async def test_calls_are_told_apart_by_their_ids_and_unreadable_arguments_are_sa
         ToolCall("b", "look", None),
         ToolCall("c", "look", {}),
     )
+
+
+async def test_half_a_character_in_a_call_does_not_break_what_is_sent_back(opened: Opened, openai: FakeOpenAI) -> None:
+    call = {"index": 0, "id": "a", "function": {"name": "lo\ud83dok", "arguments": '{"at": "\\ud83d"}'}}
+    openai.script(Raw(sse(chunk({"content": "Hm\ud83d.", "tool_calls": [call]}))), Finish())
+    openai.script(Text("Two eggs."), Finish())
+    asked = Prompt("", (), (), "Hi?", tools=(LOOK,))
+
+    first = await outcome_of(opened(), asked)
+    assert first.finished is not None
+    step = Step("", first.finished.calls, ("Two eggs.",), first.finished.raw)
+    second = await outcome_of(opened(), replace(asked, steps=(step,)))
+
+    assert first.finished.calls == (ToolCall("a", "look", {"at": "\ud83d"}),)
+    assert second.texts == ["Two eggs."]
 
 
 @pytest.mark.parametrize("event", [{"choices": 7}, {"choices": [{"delta": {"tool_calls": 3}}]}, [], "x"], ids=repr)
