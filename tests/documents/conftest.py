@@ -1,3 +1,4 @@
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,11 @@ from kyrochat.db.changes import Changes
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot
 from kyrochat.documents.storage import open_store
-from tests.documents.scene import Library
+from kyrochat.retrieval.pinecone_connection import Timeouts
+from kyrochat.retrieval.pinecone_indexes import PineconeIndexes
+from tests.documents.scene import PINECONE_NAME, Library, no_pause
 from tests.factories import make_bot, make_viewer
+from tests.fakes.pinecone import FakePinecone, running_fake_pinecone
 
 
 @pytest.fixture
@@ -29,3 +33,17 @@ async def bob(database: Database) -> Viewer:
 @pytest.fixture
 async def bot(database: Database, ada: Viewer) -> Bot:
     return await make_bot(database, ada)
+
+
+@pytest.fixture
+async def fake() -> AsyncGenerator[FakePinecone, None]:
+    """Pinecone, on the wire."""
+    async with running_fake_pinecone() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def indexes(fake: FakePinecone) -> AsyncGenerator[PineconeIndexes, None]:
+    opened = PineconeIndexes(fake.api_key, fake.url, PINECONE_NAME, Timeouts(sleep=no_pause))
+    yield opened
+    await opened.close()

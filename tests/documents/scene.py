@@ -31,6 +31,7 @@ from tests.searching import search
 
 KINDS = (INGEST, PURGE_DOCUMENT, SWEEP_VERSIONS, PURGE_BOT, RETITLE)
 MAX_UPLOAD_BYTES = 2_000_000
+PINECONE_NAME = "kyrochat"
 
 
 async def pieces(*parts: bytes) -> AsyncGenerator[bytes, None]:
@@ -172,3 +173,8 @@ async def slowly(source: AsyncIterator[bytes], gate: asyncio.Event) -> AsyncGene
 
 def as_guest(viewer: Viewer, workspace_id: UUID, role: Any) -> Viewer:
     return replace(viewer, workspaces={**viewer.workspaces, workspace_id: role})
+
+
+async def no_pause(seconds: float) -> None:
+    """Wait in no time."""
+    assert seconds > 0

@@ -1,7 +1,6 @@
 """Moves into Pinecone, out of it, and inside it to vectors of another length, on the wire."""
 
 import logging
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 import pytest
@@ -13,35 +12,16 @@ from kyrochat.db.states import VectorStore
 from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval.dense_setup import DenseSetup
 from kyrochat.retrieval.embedders import Embedders
-from kyrochat.retrieval.pinecone_connection import Timeouts
 from kyrochat.retrieval.pinecone_indexes import PineconeIndexes
 from kyrochat.retrieval.pinecone_names import index_name, namespace_of, vector_id
 from kyrochat.retrieval.rebuild import Progress, Rebuild
 from kyrochat.retrieval.vector_indexing import VectorIndexing
 from kyrochat.retrieval.vector_status import tell_of_other_schemes
-from tests.documents.scene import Library, essay
-from tests.fakes.pinecone import FakePinecone, running_fake_pinecone
+from tests.documents.scene import PINECONE_NAME as NAME
+from tests.documents.scene import Library, essay, no_pause
+from tests.fakes.pinecone import FakePinecone
 from tests.fakes.pinecone_steps import HttpError
 from tests.retrieval.dense.scene import Words, dense_on, inside
-
-NAME = "kyrochat"
-
-
-async def no_pause(seconds: float) -> None:
-    assert seconds > 0
-
-
-@pytest.fixture
-async def fake() -> AsyncGenerator[FakePinecone, None]:
-    async with running_fake_pinecone() as fake:
-        yield fake
-
-
-@pytest.fixture
-async def indexes(fake: FakePinecone) -> AsyncGenerator[PineconeIndexes, None]:
-    opened = PineconeIndexes(fake.api_key, fake.url, NAME, Timeouts(sleep=no_pause))
-    yield opened
-    await opened.close()
 
 
 def held(fake: FakePinecone, bot: Bot, words: Words) -> set[str]:
