@@ -101,6 +101,7 @@ async def test_a_server_is_asked_over_its_api(data_dir: Path, tmp_path: Path) ->
     saved, questions = tmp_path / "run.json", tmp_path / "set.jsonl"
     questions.write_text(
         '{"question": "What has ducks?", "documents": ["Pond"]}\n{"question": "Who won?", "answerable": false}\n'
+        '{"question": "Who has ducks?", "documents": ["Pond"], "filter": {"tags": {"any": ["none has it"]}}}\n'
     )
     async with serving(data_dir) as server, visiting(server.graphql_url) as guest:
         owner = await register(guest)
@@ -117,6 +118,6 @@ async def test_a_server_is_asked_over_its_api(data_dir: Path, tmp_path: Path) ->
 
     assert states[-1] == "READY"
     assert (done.returncode, by_id.returncode) == (0, 0), done.stderr + by_id.stderr
-    assert [scored.measures.get("ndcg@10") for scored in read_run(saved).results] == [1.0, None]
+    assert [scored.measures.get("ndcg@10") for scored in read_run(saved).results] == [1.0, None, 0.0]
     assert refused.stderr.startswith("Error: The server refuses: ")
     assert absent.stderr == "Error: There is no bot 'No bot' on the server, for this key.\n"

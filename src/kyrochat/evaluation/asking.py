@@ -1,23 +1,19 @@
 """Asks questions of a bot: by the very path of search and answers."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any, Protocol
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Protocol
 
 from kyrochat.db.engine import Database
 from kyrochat.db.models import Bot
-from kyrochat.errors import InvalidInput
 from kyrochat.evaluation import repository
+from kyrochat.evaluation.filters import read_filter
 from kyrochat.evaluation.scoring import score
 from kyrochat.evaluation.types import Answered, Hit, Question, Scored
 from kyrochat.retrieval.retriever import Retriever
-from kyrochat.retrieval.search_settings import DocumentFilter, SearchSettings
+from kyrochat.retrieval.search_settings import SearchSettings
 from kyrochat.retrieval.trace import LegStatus
-
-_FILTER = TypeAdapter(DocumentFilter)
 
 
 class Asker(Protocol):
@@ -77,26 +73,3 @@ async def ask_all(asker: Asker, questions: Sequence[Question]) -> AsyncGenerator
     """Ask one question after the other, and yield what became of each."""
     for question in questions:
         yield score(question, await asker.ask(question))
-
-
-def read_filter(data: Mapping[str, Any]) -> DocumentFilter:
-    """Return the filter that JSON tells of, with names as in the API or in Python.
-
-    Raises:
-        InvalidInput: it is none.
-    """
-    try:
-        return _FILTER.validate_python(_snake(data), extra="forbid")
-    except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise InvalidInput.at("filter", f"{where}: {error.errors()[0]['msg']}.") from error
-
-
-def _snake(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {_snake_name(str(name)): _snake(each) for name, each in value.items()}
-    return [_snake(each) for each in value] if isinstance(value, list) else value
-
-
-def _snake_name(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)

@@ -7,13 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kyrochat.db.storable import storable
 from kyrochat.errors import InvalidInput
+from kyrochat.evaluation.filters import read_filter
 from kyrochat.evaluation.types import Question
 
 MAX_QUESTIONS = 5_000
 MAX_QUESTION_CHARS = 4_000
 MAX_NEEDS = 50
 MAX_NEED_CHARS = 4_000
+MAX_KEY_CHARS = 200
+MAX_FILE_BYTES = 64 << 20
 SEPARATOR = "|"
 _FIELDS = {
     "id": "key",
@@ -46,12 +50,16 @@ def read_questions(path: Path) -> list[Question]:
         InvalidInput: a line is wrong; the message names it.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise InvalidInput.at("questions", f"{path} has more than {MAX_FILE_BYTES >> 20} MiB.")
+        text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise InvalidInput.at("questions", f"{path} cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
         raise InvalidInput.at("questions", f"{path} is not UTF-8.") from error
-    rows = _csv_rows(text) if path.suffix.lower() == ".csv" else _json_rows(text, path)
+    rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path)
     questions = [_question(row, f"{path}, line {line}", place) for place, (line, row) in enumerate(rows, start=1)]
     if not 1 <= len(questions) <= MAX_QUESTIONS:
         raise InvalidInput.at("questions", f"{path} has {len(questions):,} questions; 1 to {MAX_QUESTIONS:,} will do.")
@@ -69,19 +77,27 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidInput.at("questions", f"{path}, line {number}: this is not JSON.") from error
         if not isinstance(row, dict):
             raise InvalidInput.at("questions", f"{path}, line {number}: a line is an object, in braces.")
         yield number, row
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    for row in reader:
+    for row in _sound(reader, path):
         cells = {name.strip().lower(): cell for name, cell in row.items() if name and cell and cell.strip()}
         if cells:
             yield reader.line_num, {name: _cell(name, cell) for name, cell in cells.items()}
+
+
+def _sound(reader: "csv.DictReader[str]", path: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        yield from reader
+    except csv.Error as error:  # such as an unclosed quote, which makes one cell of all that follows
+        line = reader.reader.line_num
+        raise InvalidInput.at("questions", f"{path}, line {line}: this is not CSV ({error}).") from error
 
 
 def _cell(name: str, cell: str) -> str | list[str]:
@@ -98,7 +114,7 @@ def _question(row: Mapping[str, Any], where: str, place: int) -> Question:
             fields[known] = value
     answerable = _flag(fields.pop("answerable", None), where)
     question = Question(
-        key=str(fields.get("key", place)),
+        key=_key(fields.get("key", place), where),
         text=_text(fields.get("text"), where),
         documents=fields.get("documents", ()),
         quotes=fields.get("quotes", ()),
@@ -114,17 +130,30 @@ def _question(row: Mapping[str, Any], where: str, place: int) -> Question:
     return question
 
 
+def _key(value: Any, where: str) -> str:
+    key = _told(str(value), where) if isinstance(value, str | int) else ""
+    if not 1 <= len(key) <= MAX_KEY_CHARS:
+        raise InvalidInput.at("questions", f"{where}: an `id` is a number, or has 1 to {MAX_KEY_CHARS} characters.")
+    return key
+
+
+def _told(text: str, where: str) -> str:
+    if storable(text) != text:
+        raise InvalidInput.at("questions", f"{where}: a text holds a NUL character, or half of a surrogate pair.")
+    return text
+
+
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not 1 <= len(value.strip()) <= MAX_QUESTION_CHARS:
         raise InvalidInput.at("questions", f"{where}: a `question` has 1 to {MAX_QUESTION_CHARS:,} characters.")
-    return value.strip()
+    return _told(value.strip(), where)
 
 
 def _texts(value: Any, name: str, where: str) -> Sequence[str]:
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(each, str) for each in values) or len(values) > MAX_NEEDS:
         raise InvalidInput.at("questions", f"{where}: `{name}` is a text, or a list of up to {MAX_NEEDS} texts.")
-    found = [each.strip() for each in values if each.strip()]
+    found = [_told(each.strip(), where) for each in values if each.strip()]
     if any(len(each) > MAX_NEED_CHARS for each in found):
         raise InvalidInput.at("questions", f"{where}: no text in `{name}` has more than {MAX_NEED_CHARS:,} characters.")
     return list(dict.fromkeys(found))
@@ -145,8 +174,12 @@ def _filter(value: Any, where: str) -> Mapping[str, Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
     if not isinstance(value, dict):
         raise InvalidInput.at("questions", f"{where}: `filter` is an object, as `search` takes it.")
+    try:
+        read_filter(value)
+    except InvalidInput as error:
+        raise InvalidInput.at("questions", f"{where}: `filter`: {error.issues[0].message}") from error
     return value

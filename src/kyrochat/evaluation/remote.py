@@ -16,8 +16,8 @@ TIMEOUT_S = 60.0
 DEFAULT_PASSAGES = 10
 
 SEARCH = """
-query Evaluate($bot: ID!, $query: String!, $first: Int!) {
-  search(botId: $bot, query: $query, first: $first) { text score document { id title url } }
+query Evaluate($bot: ID!, $query: String!, $first: Int!, $settings: SearchSettingsInput) {
+  search(botId: $bot, query: $query, first: $first, settings: $settings) { text score document { id title url } }
 }
 """
 BOTS = """
@@ -88,12 +88,13 @@ class RemoteAsker:
         """Return what the server's `search` finds.
 
         Raises:
-            KyroError: the server cannot be reached or refuses, or the question has a filter.
+            KyroError: the server cannot be reached or refuses.
         """
+        wanted: dict[str, Any] = {"bot": self.bot, "query": question.text, "first": self.top_k}
         if question.filter:
-            raise KyroError(f"Question {question.key}: filters cannot be used over --url.")
+            wanted["settings"] = {"filter": question.filter}
         began_at = time.perf_counter()
-        data = await self.server.call(SEARCH, {"bot": self.bot, "query": question.text, "first": self.top_k})
+        data = await self.server.call(SEARCH, wanted)
         milliseconds = 1000 * (time.perf_counter() - began_at)
         return Answered(
             tuple(

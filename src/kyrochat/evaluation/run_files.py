@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from kyrochat.errors import InvalidInput
 from kyrochat.evaluation.scoring import summary
@@ -41,5 +41,5 @@ def read_run(path: Path) -> Run:
         return _RUN.validate_python(data["run"])
     except OSError as error:
         raise InvalidInput.at("baseline", f"{path} cannot be read ({error.strerror}).") from error
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InvalidInput.at("baseline", f"{path} is no run that `kyrochat eval --save` wrote.") from error

@@ -11,7 +11,8 @@ class Question:
 
     `documents` are titles, ids or addresses, `quotes` words of theirs. With quotes, a passage must hold one (and be of
     one of the documents, if some are named); without, any passage of a document will do. With neither, nothing should
-    be found: the question cannot be answered. `filter` narrows the search, in the words of the API's `SearchFilter`.
+    be found: the question cannot be answered. `filter` narrows the search, in the words of the API's
+    `DocumentFilterInput`.
     """
 
     key: str
