@@ -11,13 +11,15 @@ from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.models import Bot, VectorSet
 from kyrochat.db.states import DocumentStatus, VectorSetState, VectorStore
+from kyrochat.documents.relabelling import Relabelling
 from kyrochat.errors import Conflict, ProviderUnavailable
+from kyrochat.retrieval.dense import embedded_text
 from kyrochat.retrieval.dense_setup import DenseSetup
 from kyrochat.retrieval.embedders import Embedders
 from kyrochat.retrieval.ports import Vector
 from kyrochat.retrieval.rebuild import AlreadyRebuilding, Progress, Rebuild
 from kyrochat.retrieval.vector_indexing import VectorIndexing
-from kyrochat.retrieval.vector_repository import coverage, sets_of_bot
+from kyrochat.retrieval.vector_repository import coverage, sets_of_bot, texts
 from kyrochat.retrieval.vector_status import status_of
 from tests.documents.scene import Library, essay
 from tests.retrieval.dense.scene import Words, dense_on, inside
@@ -163,6 +165,31 @@ async def test_what_is_added_replaced_and_deleted_meanwhile_ends_right(move: Mov
     assert await library.traces(ada, goner.id) == {}
     status = await status_of(library.database, move.bot, dense_on(library.database, library.setup))
     assert status.needs_rebuild is False
+
+
+async def test_what_gets_another_title_while_it_is_embedded_is_found_under_the_new_one(move: Move, ada: Viewer) -> None:
+    library = move.scene
+    [(document_id,)] = await library.run("SELECT id FROM documents", move.bot.workspace_id)
+    moving = asyncio.create_task(move.run())
+    await gate(move).reached.wait()
+
+    await Relabelling(library.database, library.changes).update(ada, document_id, title="Danube")
+    # The job is through before the rebuild stores what it has embedded under the old title.
+    gate(move).free = 10_000
+    await library.work()
+    gate(move).gate.set()
+    await moving
+
+    [(_, state, covered)] = await move.sets()
+    dense = dense_on(library.database, library.setup)
+    target, embedder = await dense.serving(move.bot.workspace_id, move.bot.id)
+    async with library.database.begin([move.bot.workspace_id]) as session:
+        ids = [chunk_id for (chunk_id,) in await library.run("SELECT id FROM chunks", move.bot.workspace_id)]
+        chunks = await texts(session, ids)
+    assert (state, covered, {chunk.title for chunk in chunks}) == (SERVING, len(chunks), {"Danube"})
+    for chunk in chunks:
+        query = await embedder.embed_query(embedded_text(chunk))
+        assert await dense.scores(target, query, [chunk.chunk_id]) == {chunk.chunk_id: pytest.approx(1, abs=1e-3)}
 
 
 async def test_an_ingestion_that_is_half_done_when_a_rebuild_begins_and_ends_is_complete_when_it_goes_live(

@@ -53,15 +53,9 @@ class Retitling:
             await self._embed(self.dense, job.workspace_id, document_id, bot_id)
 
     async def _embed(self, dense: DenseRetrieval, workspace_id: UUID, document_id: UUID, bot_id: UUID) -> None:
-        embedded: set[tuple[UUID, str]] = set()
-        while True:
-            async with self.database.begin([workspace_id]) as session:
-                chunks = await encodings.document_chunks(session, document_id)
-            if {(chunk.chunk_id, chunk.title) for chunk in chunks} <= embedded:
-                return
-            # Once more, if the title has changed meanwhile: another job for it may have stored its vectors first.
-            embedded = {(chunk.chunk_id, chunk.title) for chunk in chunks}
-            await dense.renew(workspace_id, bot_id, [chunk.chunk_id for chunk in chunks])
+        async with self.database.begin([workspace_id]) as session:
+            chunks = await encodings.document_chunks(session, document_id)
+        await dense.renew(workspace_id, bot_id, [chunk.chunk_id for chunk in chunks])
 
     async def _replaced(self, job: ClaimedJob, document_id: UUID, bot_id: UUID) -> bool:
         async with self.database.begin([job.workspace_id]) as session:

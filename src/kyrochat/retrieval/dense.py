@@ -7,7 +7,7 @@ question is embedded under the scheme of the set that it is compared with, or th
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -196,15 +196,11 @@ class DenseRetrieval:
             ProviderUnavailable: not all of them are stored.
         """
         for target in await self.written(workspace_id, bot_id):
-            embedder = self.embedders.of(target.scheme)
-            assert embedder is not None
             for start in range(0, len(chunk_ids), EMBEDDED_AT_ONCE):
                 async with self.database.begin([workspace_id]) as session:
                     texts = await rows.texts(session, chunk_ids[start : start + EMBEDDED_AT_ONCE])
                 if texts:
-                    vectors = await embedder.embed_documents([embedded_text(chunk) for chunk in texts])
-                    made = {chunk.chunk_id: vector for chunk, vector in zip(texts, vectors, strict=True)}
-                    await self._keep(target, texts, made)
+                    await self._keep(target, texts, await self._made(target, texts))
             await self.settle_set(target)
 
     async def fill(self, target: VectorSet, chunks: Sequence[ChunkText]) -> int:
@@ -229,15 +225,30 @@ class DenseRetrieval:
         if not missing:
             return 0
         if unmade := [chunk for chunk in missing if chunk.chunk_id not in made]:
-            embedder = self.embedders.of(target.scheme)
-            if embedder is None:
-                raise ProviderUnavailable(f"The model of {target.scheme} is not set up here.", retryable=False)
-            vectors = await embedder.embed_documents([embedded_text(chunk) for chunk in unmade])
-            made |= {chunk.chunk_id: vector for chunk, vector in zip(unmade, vectors, strict=True)}
+            made |= await self._made(target, unmade)
         await self._keep(target, missing, made)
         return len(missing)
 
+    async def _made(self, target: VectorSet, chunks: Sequence[ChunkText]) -> dict[UUID, Vector]:
+        embedder = self.embedders.of(target.scheme)
+        if embedder is None:
+            raise ProviderUnavailable(f"The model of {target.scheme} is not set up here.", retryable=False)
+        vectors = await embedder.embed_documents([embedded_text(chunk) for chunk in chunks])
+        return {chunk.chunk_id: vector for chunk, vector in zip(chunks, vectors, strict=True)}
+
     async def _keep(self, target: VectorSet, chunks: Sequence[ChunkText], made: dict[UUID, Vector]) -> None:
+        """Store vectors; those whose title has changed while they were made are made and stored once more.
+
+        Whoever made them for the new title may have stored them first: then these have taken their place.
+        """
+        while chunks:
+            chunks = await self._stored(target, chunks, made)
+            made = await self._made(target, chunks) if chunks else {}
+
+    async def _stored(
+        self, target: VectorSet, chunks: Sequence[ChunkText], made: dict[UUID, Vector]
+    ) -> Sequence[ChunkText]:
+        """Store vectors, and return the chunks whose documents have another title by now, with that."""
         target = await dimensions_of(self.database, target, len(next(iter(made.values()))))
         index = self.stores.of(target.store, target.dimensions or 0)
         if index is None:
@@ -250,8 +261,11 @@ class DenseRetrieval:
         # Noted when they are stored, wherever that is: what comes after a crash in between is stored once more.
         async with self.database.begin([target.workspace_id]) as session:
             await rows.store(session, target, [chunk.chunk_id for chunk in chunks])
+            titles = await rows.titles(session, {chunk.document_id for chunk in chunks})
             # Chunks may be searched already, by their words: what was found meanwhile is out of date.
             await count_change(session, target.bot_id)
+        named = [replace(chunk, title=titles.get(chunk.document_id, chunk.title)) for chunk in chunks]
+        return [chunk for chunk, before in zip(named, chunks, strict=True) if chunk.title != before.title]
 
     def _tell(self, reason: str) -> None:
         """Log a reason once: it holds for every question until somebody does something about it."""

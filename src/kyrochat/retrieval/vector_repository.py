@@ -1,6 +1,6 @@
 """Queries on sets of vectors and on which chunks have theirs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -173,6 +173,12 @@ async def texts(session: AsyncSession, chunk_ids: Sequence[UUID]) -> Sequence[Ch
         ChunkText(chunk.id, chunk.document_id, chunk.version, title, chunk.heading, chunk.text)
         for chunk, title in await session.exec(query)
     ]
+
+
+async def titles(session: AsyncSession, document_ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """Return the titles of documents, by their ids; those that are gone are left out."""
+    query = select(Document.id, Document.title).where(col(Document.id).in_(document_ids))
+    return dict((await session.exec(query)).all())
 
 
 async def has_more_than(session: AsyncSession, set_id: int, limit: int) -> bool:
