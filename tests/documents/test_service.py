@@ -209,6 +209,45 @@ async def test_an_upload_that_is_cancelled_at_any_statement_leaves_nothing_or_a_
     assert len(await library.jobs()) == len(library.files()) == 1
 
 
+async def test_a_new_version_that_is_cancelled_at_any_statement_leaves_the_old_one_or_a_whole_new_one(
+    library: Library, ada: Viewer, bot: Bot
+) -> None:
+    document = await library.documents.add_text(ada, bot.id, "Rivers", RHINE)
+    await library.work()
+    reached = 0
+    for statement in range(1, 40):
+        content = f"{RHINE} {statement}".encode()
+        with cancelled_at(library.database, statement) as sent:
+            upload = asyncio.create_task(
+                library.documents.replace_file(ada, document.id, "a.txt", None, pieces(content))
+            )
+            await asyncio.wait([upload])
+        if not upload.cancelled():
+            break
+        reached = statement
+        async with asyncio.timeout(10):
+            while set(library.files()) != await kept_files(library, ada, document.id):
+                await asyncio.sleep(0.01)
+    else:
+        raise AssertionError("it was cancelled for ever")
+    upload.result()
+    await library.work()
+
+    assert reached > 6, sent
+    ready = await library.documents.get(ada, document.id)
+    assert ready is not None
+    assert ready.status is DocumentStatus.READY
+    assert await library.documents.text(ada, ready, None, 0, None) == content.decode()
+    assert library.files() == [ready.storage_key]
+
+
+async def kept_files(library: Library, viewer: Viewer, document_id: UUID) -> set[str]:
+    """The files that the document's row knows of."""
+    row = await library.documents.get(viewer, document_id)
+    assert row is not None
+    return {row.storage_key, *row.stale_files}
+
+
 async def test_a_bot_that_is_deleted_during_an_upload_takes_no_document_and_keeps_no_file(
     library: Library, ada: Viewer, bot: Bot
 ) -> None:
