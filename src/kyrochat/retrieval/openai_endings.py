@@ -93,8 +93,9 @@ class Ending:
 
     def _add_to_call(self, part: "ChoiceDeltaToolCall") -> None:
         # A new call has an id. Its place among the calls is not to be trusted: some servers say 0 for all.
-        if part.id and not (self._calls and self._calls[-1].id == part.id):
-            self._calls.append(_Call(part.id))
+        call_id = storable(part.id or "")
+        if call_id and not (self._calls and self._calls[-1].id == call_id):
+            self._calls.append(_Call(call_id))
         elif not self._calls:
             self._calls.append(_Call("call-1"))
         call = self._calls[-1]

@@ -178,7 +178,7 @@ async def test_calls_are_told_apart_by_their_ids_and_unreadable_arguments_are_sa
 
 
 async def test_half_a_character_in_a_call_does_not_break_what_is_sent_back(opened: Opened, openai: FakeOpenAI) -> None:
-    call = {"index": 0, "id": "a", "function": {"name": "lo\ud83dok", "arguments": '{"at": "\\ud83d"}'}}
+    call = {"index": 0, "id": "a\ud83d", "function": {"name": "lo\ud83dok", "arguments": '{"at": "\\ud83d"}'}}
     openai.script(Raw(sse(chunk({"content": "Hm\ud83d.", "tool_calls": [call]}))), Finish())
     openai.script(Text("Two eggs."), Finish())
     asked = Prompt("", (), (), "Hi?", tools=(LOOK,))
