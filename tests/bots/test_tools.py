@@ -54,6 +54,19 @@ async def test_a_tool_is_stored_and_replaced_by_its_name(tools: BotToolService, 
     assert (emptied.header_names, SEALER.open(emptied.sealed_headers, emptied.id.bytes)) == ([], b"{}")
 
 
+async def test_what_a_schema_says_twice_is_stored_once(tools: BotToolService, ada: Viewer, bot: Bot) -> None:
+    order = {"type": "string", "enum": ["A7", "B8", "A7"]}
+    said = {"type": "object", "properties": {"order": order}, "required": ["order"] * 10_000}
+
+    tool = await tools.set(ada, bot.id, replace(ORDERS, parameters=said))
+
+    assert tool.parameters == {
+        "type": "object",
+        "properties": {"order": {"type": "string", "enum": ["A7", "B8"]}},
+        "required": ["order"],
+    }
+
+
 async def test_what_is_done_is_in_the_audit_log_without_any_secret(
     tools: BotToolService, database: Database, ada: Viewer, bot: Bot
 ) -> None:

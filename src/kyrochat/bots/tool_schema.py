@@ -38,7 +38,8 @@ def checked_schema(rules: Rules, schema: object) -> dict[str, Any]:
         rules.add(FIELD, "`required` is a list of names of its properties.")
         required = []
     checked = {name: _checked_parameter(rules, name, each) for name, each in properties.items()}
-    return {"type": "object", "properties": checked, "required": required}
+    # Each once, however often it is named: the schema goes with each question to the model.
+    return {"type": "object", "properties": checked, "required": list(dict.fromkeys(required))}
 
 
 def problem_of(schema: Mapping[str, Any], arguments: Mapping[str, object]) -> str | None:
@@ -74,7 +75,7 @@ def _checked_parameter(rules: Rules, name: str, parameter: object) -> dict[str, 
             rules.add(FIELD, f"The `enum` of `{name[:64]}` is a list of 1 to {MAX_ENUM} texts, of a string.")
         else:
             texts = [rules.text(FIELD, v if isinstance(v, str) else "", max_chars=200, min_chars=1) for v in values]
-            checked["enum"] = texts
+            checked["enum"] = list(dict.fromkeys(texts))
     if kind == "array":
         items = parameter.get("items")
         if not isinstance(items, dict) or items.get("type") not in tuple(SCALARS) or items.keys() != {"type"}:
