@@ -167,6 +167,33 @@ async def test_what_is_added_replaced_and_deleted_meanwhile_ends_right(move: Mov
     assert status.needs_rebuild is False
 
 
+async def test_no_search_finds_less_while_a_bot_moves(move: Move) -> None:
+    gate(move).free = 10_000
+    over = asyncio.Event()
+    found: set[int] = set()
+
+    async def search_on() -> None:
+        while not over.is_set():
+            found.add(await move.hits("Rhine 7"))
+
+    searching = [asyncio.create_task(search_on()) for _ in range(3)]
+
+    async def grace(seconds: float) -> None:
+        """As long as searches may take that began with the old vectors; some begin with the new ones meanwhile."""
+        assert seconds > 0
+        async with asyncio.timeout(20):
+            while len(move.new.asked) < 10:
+                await asyncio.sleep(0.001)
+        over.set()
+        await asyncio.gather(*searching)
+
+    assert [progress async for progress in replace(move.rebuild, sleep=grace).run(move.bot)]
+
+    assert found == {100}
+    assert move.old.asked
+    assert [scheme for scheme, _, _ in await move.sets()] == ["newer/32"]
+
+
 async def test_what_gets_another_title_while_it_is_embedded_is_found_under_the_new_one(move: Move, ada: Viewer) -> None:
     library = move.scene
     [(document_id,)] = await library.run("SELECT id FROM documents", move.bot.workspace_id)
