@@ -9,6 +9,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLField,
     GraphQLObjectType,
     InlineFragmentNode,
     IntValueNode,
@@ -244,7 +245,7 @@ class _Naive:
         definition = fields[node.name.value]
         output = get_named_type(definition.type)
         if output.name.endswith("Connection"):
-            inner, depth = self.expand(node.selection_set, output.name, self.page(node))
+            inner, depth = self.expand(node.selection_set, output.name, self.page(node, definition))
             return 1 + inner, depth + 1
         inner, depth = self.expand(node.selection_set, output.name, 0)
         times = 1
@@ -252,9 +253,10 @@ class _Naive:
             times = page or {"search": 8, "nodes": 1, "candidates": 20, "changes": 20}.get(node.name.value, 5)
         return times * (1 + inner), depth + 1
 
-    def page(self, node: FieldNode) -> int:
+    def page(self, node: FieldNode, definition: GraphQLField) -> int:
         if not node.arguments:
-            return 50 if node.name.value == "messages" else 20
+            default = definition.args["first"].default
+            return int(default.literal.value) if default and isinstance(default.literal, IntValueNode) else 20
         value = node.arguments[0].value
         return min(int(value.value), 100) if isinstance(value, IntValueNode) else self.size
 

@@ -27,6 +27,7 @@ class Thoughts:
 
     _held: str = ""
     _is_thinking: bool = False
+    _has_thought: bool = False
     _is_over: bool = False
 
     def without(self, text: str) -> str:
@@ -34,19 +35,20 @@ class Thoughts:
         if self._is_over:
             return text
         self._held += text
-        if not self._is_thinking:
-            start = self._held.lstrip()
-            if not start.startswith(_OPEN):
-                return "" if _OPEN.startswith(start) else self.rest()
-            self._is_thinking, self._held = True, start[len(_OPEN) :]
-        _, mark, after = self._held.partition(_CLOSE)
-        if not mark:
-            self._held = self._held[-len(_CLOSE) :]
-            return ""
-        self._held = after.lstrip()
-        # White space between thoughts and answer may go on in the next piece.
-        self._is_thinking = False
-        return self.rest() if self._held else ""
+        while True:  # there may be several, one after the other
+            if not self._is_thinking:
+                start = self._held.lstrip()
+                # White space in front of the answer is the answer's, unless it comes after thoughts.
+                self._held = start if self._has_thought else self._held
+                if not start.startswith(_OPEN):
+                    return "" if _OPEN.startswith(start) else self.rest()
+                self._is_thinking = self._has_thought = True
+                self._held = start[len(_OPEN) :]
+            _, mark, after = self._held.partition(_CLOSE)
+            if not mark:
+                self._held = self._held[-len(_CLOSE) :]
+                return ""
+            self._is_thinking, self._held = False, after
 
     def rest(self) -> str:
         """Return what was held back; the thoughts are over. Thoughts without an end are thoughts."""

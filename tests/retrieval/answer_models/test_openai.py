@@ -147,6 +147,24 @@ async def test_thoughts_are_never_shown(opened: Opened, openai: FakeOpenAI) -> N
 PARTS = st.sampled_from(["<think>", "</think>", "<", "<th", "ink>", "a", " ", "\n", "é"])
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<think>a</think><think>b</think>\n\nFour.", "Four."),
+        ("<think>a</think> <think>b</think>" * 5_000 + "Four. <think>", "Four. <think>"),
+        ("<think>a</think> <think>b", ""),
+        ("<think>a</think> <thin", "<thin"),
+        (" \n Four.", " \n Four."),
+        ("</think>Four.", "</think>Four."),
+    ],
+    ids=["two", "many", "unended", "almost", "space", "only an end"],
+)
+def test_thoughts_in_a_row_are_all_taken_out(text: str, shown: str) -> None:
+    thoughts = Thoughts()
+
+    assert thoughts.without(text) + thoughts.rest() == shown
+
+
 @given(st.lists(PARTS, max_size=10), st.data())
 def test_thoughts_are_taken_out_wherever_the_text_is_cut(parts: list[str], data: st.DataObject) -> None:
     text = "".join(parts)
