@@ -202,7 +202,7 @@ async def test_many_bad_servers_do_not_keep_up_the_event_loop() -> None:
         await asyncio.gather(*(fetcher(limits=Limits()).fetch(wire.address()) for _ in range(8)))
         watching.cancel()
 
-    assert longest_s < 0.25
+    assert longest_s < 0.5
 
 
 async def test_a_fetch_that_is_cancelled_leaves_no_connection_behind() -> None:
