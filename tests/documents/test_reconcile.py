@@ -20,16 +20,10 @@ from kyrochat.retrieval.ports import StoredVector, Vector
 from kyrochat.retrieval.vector_check import VectorCheck
 from kyrochat.retrieval.vector_repository import sets_of_bot
 from tests.documents.scene import Library, essay, pieces
-from tests.fakes.pinecone import FakePinecone, running_fake_pinecone
+from tests.fakes.pinecone import FakePinecone
 from tests.retrieval.dense.scene import Compass, elsewhere
 
 INDEX = "kyrochat"
-
-
-@pytest.fixture
-async def fake() -> AsyncGenerator[FakePinecone, None]:
-    async with running_fake_pinecone() as fake:
-        yield fake
 
 
 @pytest.fixture

@@ -51,7 +51,9 @@ class Programs:
         name = Path(command[0]).name
         user, group = self.owner or (None, None)
         try:
-            finished = subprocess.run(  # noqa: S603 - no shell; the programs are ours, the paths the operator's
+            # Programs of ours and constant words; the paths are the operator's, and no shell parses them: the one
+            # caller that names a shell hands them to its script as "$@".
+            finished = subprocess.run(  # noqa: S603 - see above
                 [str(self.directory / command[0]), *command[1:]],
                 input=text,
                 stdout=subprocess.PIPE,
@@ -136,7 +138,7 @@ def _system_user() -> tuple[int, int]:
     except KeyError:
         try:
             # Two first starts at once: the second `useradd` fails, and the user is there.
-            subprocess.run(  # noqa: S603 - no shell; every word is a constant
+            subprocess.run(  # noqa: S603 - every word is a constant
                 ["/usr/sbin/useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER],
                 check=False,
                 capture_output=True,

@@ -190,9 +190,9 @@ def _new_socket_dir(owner: tuple[int, int] | None, last: Path) -> Path:
 
     The `last` one if it is free, so that the users of a server that died find the next one where it was.
     """
-    if last.name.startswith(_SOCKET_DIR_PREFIX) and last.parent.is_dir() and not last.exists():
+    if last.name.startswith(_SOCKET_DIR_PREFIX) and last.parent.is_dir() and not os.path.lexists(last):
         return last
-    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - the name is random, and made anew
+    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - made anew by its mkdir, for us alone
         plain = len(str(parent)) <= _MAX_PARENT_CHARS and _PLAIN_PATH.fullmatch(str(parent))
         if plain and (owner is None or _others_may_enter(parent)):
             return parent / f"{_SOCKET_DIR_PREFIX}{secrets.token_hex(6)}"

@@ -124,4 +124,4 @@ DO $$ DECLARE closed text; BEGIN
         EXECUTE format('REVOKE ALL ON TABLE %I FROM {WORKER}', closed);
     END LOOP;
 END $$
-"""  # noqa: S608 (the names are ours)
+"""  # noqa: S608 (constants; a DO block takes no parameters)

@@ -1,6 +1,7 @@
 """Pictures of runs. matplotlib, of the extra `kyrochat[eval]`, is imported when one is drawn."""
 
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ def check_picture(path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise InvalidInput.at("plot", f"A picture is a file that ends in {' or '.join(SUFFIXES)}.")
     try:
-        import matplotlib.figure  # noqa: F401 (only to see whether it is there)
+        import_module("matplotlib.figure")
     except ImportError as error:
         raise ConfigurationError("Pictures need the extra: pip install 'kyrochat[eval]'") from error
 

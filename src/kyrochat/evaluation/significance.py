@@ -25,7 +25,7 @@ def p_value(differences: Sequence[float]) -> float:
     if len(told) <= EXACT_PAIRS:
         sums = [abs(sum(sign * each for sign, each in zip(signs, told, strict=True))) for signs in _patterns(len(told))]
         return sum(total >= seen for total in sums) / len(sums)
-    toss = random.Random(SEED)  # noqa: S311 (no secret)
+    toss = random.Random(SEED)  # noqa: S311 (statistics that must come out the same again)
     extreme = 0
     for _ in range(SAMPLES):
         bits = toss.getrandbits(len(told))

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Awaitable, Callable
+from operator import attrgetter
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
@@ -81,7 +82,7 @@ def connection(
     to_node: Callable[[Row], NodeType],
     count: Callable[[], Awaitable[int]],
     *,
-    key: Callable[[Row], Any] = lambda row: row.id,  # type: ignore[attr-defined]  # as most rows have
+    key: Callable[[Row], Any] = attrgetter("id"),
 ) -> Connection[NodeType]:
     """Return a page of rows as a connection."""
     edges = [Edge(cursor=_cursor(key(row)), node=to_node(row)) for row in page.rows]

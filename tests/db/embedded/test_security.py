@@ -135,3 +135,22 @@ async def _copy_database(owner_url: str) -> None:
         await connection.execute("DROP DATABASE copied")
     finally:
         await connection.close()
+
+
+async def test_a_link_in_the_place_of_the_last_socket_is_not_followed_and_does_not_stop_the_start(
+    data_dir: Path,
+) -> None:
+    with running(data_dir) as urls:
+        first = socket_dir_of(urls.app)
+    # Anybody may make one where temporary files are.
+    first.symlink_to(data_dir / "nothing")
+
+    try:
+        with running(data_dir) as urls:
+            second = socket_dir_of(urls.app)
+            assert await rows(urls.app, "SELECT 1") == [(1,)]
+    finally:
+        first.unlink()
+
+    assert second != first
+    assert not (data_dir / "nothing").exists()

@@ -2,6 +2,7 @@
 
 import asyncio
 from http import HTTPStatus
+from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -32,9 +33,9 @@ class AbortingHTTP(CutsStalledClients, HttpToolsProtocol):
     _left_to_discard = 0
     _refusal: HTTPStatus | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first request, but not for ever."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", transport))
         self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
