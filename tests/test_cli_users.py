@@ -90,7 +90,7 @@ async def test_an_account_is_shut_at_once_and_opened_again(
 
     async with user.socket() as socket:
         said = await users(server, "disable", email.upper())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await socket.connection.wait_closed()
 
     assert said.startswith(f"The account {email} is disabled")

@@ -14,7 +14,7 @@ HOST = "127.0.0.1"
 URL = f"http://{HOST}/graphql"
 RESULT, EVENTS = "application/graphql-response+json", "text/event-stream"
 PROTOCOL = "graphql-transport-ws"
-DEADLINE_S = 10
+DEADLINE_S = 30
 # The key of the result of a socket that was closed before it answered.
 CLOSED = "closed"
 

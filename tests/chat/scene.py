@@ -63,6 +63,7 @@ async def process(
     *,
     lease: timedelta = LEASE,
     grace_s: float = 0.0,
+    to_store_s: float = 30.0,
     hears: bool = True,
     budget: Budget = Budget(),  # noqa: B008
     queue: AnswerQueue | None = None,
@@ -72,7 +73,7 @@ async def process(
     database = open_database(url)
     changes = Changes()
     answerer = Answerer(database, AnswerLog(database, changes), Retriever(database), model, budget, http)
-    running = RunningAnswers(database, changes, answerer, lease, grace_s, queue or AnswerQueue())
+    running = RunningAnswers(database, changes, answerer, lease, grace_s, to_store_s, queue or AnswerQueue())
     try:
         async with changes.listening(database.engine) if hears else nullcontext(), running.alive():
             yield Process(database, changes, running, ChatService(database, changes, running))

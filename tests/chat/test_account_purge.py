@@ -170,7 +170,7 @@ async def test_an_answer_that_is_being_written_for_the_person_ends(
 
     await AccountPurge(worker, Changes())(job)
 
-    await until(lambda: chat.model.open_streams == 0, timeout_s=5)
+    await until(lambda: chat.model.open_streams == 0)
     with pytest.raises(NotFound):
         await chat.a.service.message(guest, exchange.answer.id)
     assert await chat.leases() == []

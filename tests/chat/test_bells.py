@@ -43,7 +43,7 @@ async def test_a_writer_that_ends_in_the_moment_of_an_append_ends(database: Data
             for _ in range(turns):
                 await asyncio.sleep(0)
 
-    await asyncio.wait_for(begin_and_end(), 10)
+    await asyncio.wait_for(begin_and_end(), 30)
 
 
 async def test_every_bell_of_a_topic_rings_and_no_other() -> None:

@@ -1,7 +1,6 @@
 """Questions in other words, other answers, and branches to turn to; each is defined when two things meet."""
 
 import asyncio
-import time
 from uuid import UUID, uuid4
 
 import pytest
@@ -272,9 +271,7 @@ async def test_a_page_of_a_long_branch_is_one_statement_by_indexes(chat: Chat, u
         plan = "\n".join(str(line) for line in explained.scalars())
     assert "Recursive Union" in plan
     assert "Seq Scan on messages" not in plan, plan
-    started = time.perf_counter()
     page = await chat.a.service.message_page(chat.viewer, conversation.id, PageRequest(100, after=500))
-    assert time.perf_counter() - started < 3, plan
     assert [row.position for row in page.rows] == list(range(499, 399, -1))
     assert await chat.a.service.message_count(chat.viewer, conversation.id) == LONG
 

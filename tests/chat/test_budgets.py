@@ -162,7 +162,7 @@ async def test_ten_at_once_overdraw_by_no_more_than_the_answers_under_way(chat: 
     chat.model.script = ["Eggs.", pause]
     key = await new_key(chat, budget=1)
     asked = await asyncio.gather(*(key.ask() for _ in range(10)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         await pause.reached.wait()
     pause.release()
     for exchange in asked:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kyrochat.chat.citations import CitationStream
 from kyrochat.chat.events import CitationAdded, Quote, TextDelta
 from kyrochat.retrieval.types import Passage
-from tests.linear_time import at_most
+from tests.timing import at_most
 
 HIVE = "A hive has a single queen who lays up to 2,000 eggs a day. Worker bees live for six weeks in summer."
 TIDE = "The moon pulls the sea. Spring tides come with the new moon and the full moon."

@@ -12,7 +12,7 @@ from markdown_it.token import Token
 
 from kyrochat.chat.cleaning.cleaner import Cleaner
 from kyrochat.chat.cleaning.sources import Sources
-from tests.linear_time import at_most
+from tests.timing import at_most
 
 KNOWN = "https://known.example/a?b=c"
 SOURCES = f"Read {KNOWN}, or ask www.known.example/help."

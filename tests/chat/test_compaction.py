@@ -207,7 +207,7 @@ async def test_what_cannot_be_swept_now_is_swept_later(chat: Chat) -> None:
     answer_id = await stored_log(chat, [*words("a", "b"), END])
 
     async with LogCompaction(chat.database, sweep_every_s=0.02).sweeping():
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while len(await chat.stored(answer_id)) > 2:
                 await asyncio.sleep(0)
 

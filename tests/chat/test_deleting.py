@@ -23,7 +23,7 @@ async def test_deleting_a_conversation_ends_its_answer_at_once(chat: Chat, b: Pr
 
     await b.service.delete(chat.viewer, exchange.answer.conversation_id)
 
-    await until(lambda: chat.model.open_streams == 0, timeout_s=1.5)
+    await until(lambda: chat.model.open_streams == 0)
     for outcome in await asyncio.gather(*watchers, return_exceptions=True):
         assert isinstance(outcome, NotFound)
     with pytest.raises(NotFound):
@@ -76,7 +76,7 @@ async def test_deleting_a_bot_ends_its_answers_at_once(chat: Chat, b: Process) -
 
     await BotService(chat.database, b.changes).delete(chat.viewer, chat.bot.id)
 
-    await until(lambda: chat.model.open_streams == 0, timeout_s=1.5)
+    await until(lambda: chat.model.open_streams == 0)
     with pytest.raises(NotFound):
         await watching
     with pytest.raises(NotFound):

@@ -1,6 +1,5 @@
 """The history: one's own conversations by the last question, and what words find in them."""
 
-import time
 from dataclasses import replace
 from uuid import UUID
 
@@ -128,20 +127,14 @@ async def test_a_search_is_bounded(chat: Chat, keeper: ConversationService, quer
     assert [issue.path for issue in refused.value.issues] == [("query",)]
 
 
-async def test_a_long_history_is_searched_in_no_time_and_nobody_elses_is_read(
-    chat: Chat, keeper: ConversationService
-) -> None:
+async def test_a_long_history_is_searched_and_nobody_elses_is_read(chat: Chat, keeper: ConversationService) -> None:
     other = await make_viewer(chat.database, "bob@example.com")
     async with chat.database.begin(chat.viewer.workspaces) as session:
         of = {"workspace": chat.bot.workspace_id, "bot": chat.bot.id, "user": chat.viewer.user_id, "many": MANY}
         await (await session.connection()).execute(text(FILL), of)
     mine = replace(other, workspaces={**other.workspaces, **chat.viewer.workspaces})
 
-    started = time.perf_counter()
     assert await _found(keeper, chat.viewer, History("queen zebra")) == []
-    took_s = time.perf_counter() - started
-    # About 0.4 s for the page and the count, where nothing else is going on.
-    assert took_s < 10
     with statements(chat.database) as seen:
         assert await _found(keeper, mine, History("queen")) == []
     async with chat.database.begin(mine.workspaces) as session:

@@ -289,7 +289,7 @@ async def test_stopping_while_a_tool_is_called_ends_the_call(chat: Chat) -> None
     async with shopping(chat, waiting, new=replace(ORDERS, timeout_seconds=20)) as shop:
         chat.model.script = ["Let me see.", Finished(Usage(1, 1), calls=(ToolCall("1", "orders", {"order": "A7"}),))]
         exchange = await shop.process.service.send(chat.viewer, await chat.conversation(), "Where is A7?")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await called.wait()
             message = await shop.process.service.stop(chat.viewer, exchange.answer.id)
         async with aclosing(shop.process.service.events(chat.viewer, exchange.answer.id, 0)) as events:

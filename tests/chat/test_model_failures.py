@@ -81,7 +81,7 @@ async def test_an_event_that_cannot_be_stored_does_not_stop_the_writer_for_other
     await until(lambda: chat.a.log.open_answers == [])
     assert chat.model.open_streams == 0
     # It failed at once, with what could be stored.
-    entries = await asyncio.wait_for(chat.watch(exchanges[1].answer.id), 5)
+    entries = await asyncio.wait_for(chat.watch(exchanges[1].answer.id), 30)
     assert text_of(entries) == "Good."
     assert end_of(entries).status is MessageStatus.FAILED
     assert [record.levelname for record in caplog.records if record.levelno >= logging.ERROR] == ["ERROR"]

@@ -14,6 +14,7 @@ from kyrochat.accounts.viewer import Viewer
 from kyrochat.chat.events import AnswerEnded
 from kyrochat.chat.exchanges import Exchange
 from kyrochat.chat.queue import AnswerQueue
+from kyrochat.chat.running import TO_STORE_S
 from kyrochat.db.columns import new_id
 from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.engine import Database
@@ -25,7 +26,7 @@ from tests.chat.scene import QUESTION, Chat, Process, end_of, process, text_of
 from tests.chat.scripted_model import Pause, Script, ScriptedModel
 from tests.factories import make_bot, make_viewer
 from tests.jobs.scene import until
-from tests.linear_time import no_collection
+from tests.timing import assert_within
 
 MB = 1024 * 1024
 LAG_EVERY_S = 0.01
@@ -95,7 +96,7 @@ async def test_the_lease_of_an_answer_in_line_is_renewed(chat: Chat, urls: Datab
             seen.update(await chat.column(query))
             return len(seen) > 4
 
-        await until(renewed, timeout_s=15)
+        await until(renewed)
         pause.release()
 
         assert text_of(await chat.watch(waiting.answer.id, on=on)) == "Done."
@@ -175,13 +176,24 @@ async def test_two_thousand_sends_at_once_are_taken_or_refused_and_do_not_make_o
     chat: Chat, urls: DatabaseUrls
 ) -> None:
     """With a place for twenty answers and a line for a hundred."""
+
+    async def refused_after() -> float:
+        refused_s, lag_s = await _flooded(chat, urls)
+        assert lag_s < 0.5
+        return refused_s
+
+    await assert_within(2, refused_after, tries=3)
+
+
+async def _flooded(chat: Chat, urls: DatabaseUrls) -> tuple[float, float]:
+    """Send the two thousand; returns the seconds until the last refusal, and the longest lag of the event loop."""
     release = Pause()
 
     def script(prompt: Prompt) -> Script:
         return [release, prompt.question]
 
     conversations = await make_conversations(chat.database, chat.viewer, chat.bot, 2_000)
-    async with process(urls.app, ScriptedModel(script), queue=AnswerQueue(20, 100)) as on:
+    async with process(urls.app, ScriptedModel(script), queue=AnswerQueue(20, 100), to_store_s=TO_STORE_S) as on:
         loop = asyncio.get_running_loop()
         before = psutil.Process().memory_info().rss
         began = loop.time()
@@ -194,10 +206,9 @@ async def test_two_thousand_sends_at_once_are_taken_or_refused_and_do_not_make_o
             return loop.time() - began, exchange
 
         lag = asyncio.create_task(longest_lag())
-        with no_collection():
-            outcomes = await asyncio.gather(*(send(*each) for each in enumerate(conversations)))
-            lag.cancel()
-            longest_s = await lag
+        outcomes = await asyncio.gather(*(send(*each) for each in enumerate(conversations)))
+        lag.cancel()
+        longest_s = await lag
         grown = psutil.Process().memory_info().rss - before
         taken = [exchange for _, exchange in outcomes if exchange is not None]
         refused_s = [took_s for took_s, exchange in outcomes if exchange is None]
@@ -209,13 +220,12 @@ async def test_two_thousand_sends_at_once_are_taken_or_refused_and_do_not_make_o
         assert len(taken) + len(refused_s) == 2_000
         assert len(taken) >= 8
         assert on.running.queue.running + on.running.queue.waiting == len(taken) <= 120
-        assert max(refused_s) < 2
-        assert longest_s < 0.5
         assert grown < 100 * MB
         release.release()
         for exchange in taken:
             entries = await chat.watch(exchange.answer.id, on=on)
             assert (text_of(entries), end_of(entries).status) == (exchange.question.text, MessageStatus.COMPLETED)
+    return max(refused_s), longest_s
 
 
 async def make_conversations(database: Database, viewer: Viewer, bot: Bot, count: int) -> Sequence[UUID]:

@@ -181,7 +181,7 @@ async def test_no_search_finds_less_while_a_bot_moves(move: Move) -> None:
     async def grace(seconds: float) -> None:
         """As long as searches may take that began with the old vectors; some begin with the new ones meanwhile."""
         assert seconds > 0
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while len(move.new.asked) < 10:
                 await asyncio.sleep(0.001)
         over.set()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import kyrochat.documents.formats
-from tests.linear_time import at_most
+from tests.timing import at_most
 
 CHARS = 100_000
 MAX_CPU_S = 0.25  # 50 ms, on a machine that has other work, too

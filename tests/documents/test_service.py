@@ -164,7 +164,7 @@ async def test_an_upload_that_breaks_off_or_is_cancelled_anywhere_leaves_nothing
             await asyncio.sleep(0)
         upload.cancel()
         await asyncio.wait([upload])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(library.files()) != (await library.traces(ada)).get("documents", 0):
             await asyncio.sleep(0.01)
     assert len(await library.jobs()) == len(library.files())
@@ -199,7 +199,7 @@ async def test_an_upload_that_is_cancelled_at_any_statement_leaves_nothing_or_a_
         if not upload.cancelled():
             break
         reached = statement
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(library.files()) != (await library.traces(ada)).get("documents", 0):
                 await asyncio.sleep(0.01)
     else:
@@ -225,7 +225,7 @@ async def test_a_new_version_that_is_cancelled_at_any_statement_leaves_the_old_o
         if not upload.cancelled():
             break
         reached = statement
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while set(library.files()) != await kept_files(library, ada, document.id):
                 await asyncio.sleep(0.01)
     else:

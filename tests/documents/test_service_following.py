@@ -29,7 +29,7 @@ async def test_progress_rises_to_the_end_and_ends(library: Library, ada: Viewer,
         while not seen:
             await asyncio.sleep(0)
         await library.work()
-        await asyncio.wait_for(following, 20)
+        await asyncio.wait_for(following, 30)
 
     assert seen[0] == (DocumentStatus.QUEUED, 0.0)
     assert seen[-1] == (DocumentStatus.READY, 1.0)
@@ -53,7 +53,7 @@ async def test_who_follows_a_document_is_let_go_when_it_is_deleted(library: Libr
         while not seen:
             await asyncio.sleep(0)
         await library.documents.delete(ada, document.id)
-        await asyncio.wait_for(following, 20)
+        await asyncio.wait_for(following, 30)
 
     assert seen == [DocumentStatus.QUEUED]
     assert library.changes._bells == {}

@@ -34,7 +34,7 @@ async def serving(app: ASGIApp) -> AsyncGenerator[str, None]:
         server = _QuietServer(uvicorn.Config(app, lifespan="off", ws="none", log_config=None, access_log=False))
         serving_task = asyncio.create_task(server.serve([listener]))
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await server.listening.wait()
             yield f"http://127.0.0.1:{port}"
         finally:

@@ -309,7 +309,7 @@ def codes(payload: Mapping[str, Any]) -> list[str]:
     return [error["extensions"]["code"] for error in payload["errors"]]
 
 
-async def until(condition: Callable[[], object], within_s: float = 10.0) -> None:
+async def until(condition: Callable[[], object], within_s: float = 30.0) -> None:
     """Wait for `condition`, and fail after `within_s` seconds."""
     deadline = time.monotonic() + within_s
     while not condition():

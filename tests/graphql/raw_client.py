@@ -60,7 +60,7 @@ class RawClient:
     async def receive(self, size: int = 65_536) -> bytes:
         """Return some bytes, or none at the end; a reset is an end, too."""
         try:
-            return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.sock, size), 10)
+            return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.sock, size), 30)
         except ConnectionResetError:
             return b""
 

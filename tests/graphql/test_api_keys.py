@@ -342,7 +342,7 @@ async def test_a_page_that_shares_the_servers_host_is_a_page_like_others(shop: S
 async def test_revoking_a_key_ends_what_it_opened_at_once(shop: Shop) -> None:
     made = await create(shop.owner.user, botId=shop.bot, allowedOrigins=[SHOP])
     guest = replace(shop.guest, token=made["secret"])
-    async with asyncio.timeout(15), guest.socket() as socket:
+    async with asyncio.timeout(30), guest.socket() as socket:
         revoked = await shop.owner.user.run(REVOKE, id=made["apiKey"]["id"])
         assert revoked["__typename"] == "ApiKey"
 

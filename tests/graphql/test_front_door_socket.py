@@ -187,7 +187,7 @@ async def test_complete_stops_the_generator_and_nothing_more_comes(toy: Toy) -> 
         assert (await client.receive())["type"] == "next"
 
         await client.send({"type": "complete", "id": "1"})
-        await until(lambda: toy.bell.closed_streams == closed + 1, within_s=1)
+        await until(lambda: toy.bell.closed_streams == closed + 1)
 
         await client.send({"type": "complete", "id": "never seen"})
         await client.send({"type": "ping", "payload": {"n": 1}})
@@ -209,7 +209,7 @@ async def test_a_socket_that_goes_away_stops_its_generators(toy: Toy, way: str) 
         if way == "abort":
             client.connection.transport.abort()
 
-    await until(lambda: toy.bell.closed_streams == closed + 5, within_s=1)
+    await until(lambda: toy.bell.closed_streams == closed + 5)
     assert toy.bell.open_streams == 0
 
 

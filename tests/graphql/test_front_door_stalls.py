@@ -45,7 +45,7 @@ async def test_a_socket_that_stops_reading_is_cut_and_its_neighbour_is_not() -> 
 
         # While it stalls, others are served.
         assert len(await neighbour.run("1", "{ hello }")) == 2
-        await until(lambda: toy.bell.closed_streams == 1, within_s=5)
+        await until(lambda: toy.bell.closed_streams == 1)
 
         # Back-pressure: what it did not read was never made.
         assert toy.bell.ticks < 1_000
@@ -59,14 +59,14 @@ async def test_a_socket_that_answers_no_ping_is_cut_although_the_close_cannot_ge
         assert (await client.receive()).startswith(b"HTTP/1.1 101 ")
         await client.send(frame({"type": "connection_init"}) + subscribe("1", BLOBS))
 
-        await until(lambda: toy.bell.closed_streams == 1, within_s=5)
+        await until(lambda: toy.bell.closed_streams == 1)
         await until(lambda: not toy.server.server_state.connections)
 
 
 async def test_an_event_stream_that_nobody_reads_is_cut() -> None:
     async with serving({"http": ImpatientHTTP}) as toy, raw(toy.port, post(BLOBS)):
         await until(lambda: toy.bell.open_streams == 1)
-        await until(lambda: toy.bell.closed_streams == 1, within_s=5)
+        await until(lambda: toy.bell.closed_streams == 1)
 
         assert toy.bell.ticks < 1_000
         await until(lambda: not toy.server.server_state.connections)
@@ -125,7 +125,7 @@ async def test_who_waits_for_something_slow_lets_others_go_ahead() -> None:
             await client.subscribe(str(number), "{ hang }")
         await client.subscribe("next", "{ big(size: 3) }")
 
-        assert (await asyncio.wait_for(client.receive(), 5))["payload"]["data"] == {"big": "xxx"}
+        assert (await asyncio.wait_for(client.receive(), 30))["payload"]["data"] == {"big": "xxx"}
         assert toy.bell.hanging == 12
     await until(lambda: toy.bell.cancelled == 12)
 

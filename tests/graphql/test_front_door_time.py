@@ -47,7 +47,7 @@ async def running_statements(urls: DatabaseUrls) -> list[tuple[str, str]]:
 
 async def until_statements(urls: DatabaseUrls, count: int) -> None:
     """Wait until so many sleep, and until no other transaction is under way."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while sorted("pg_sleep" in query for _, query in await running_statements(urls)) != [True] * count:
             await asyncio.sleep(0.01)
 

@@ -270,8 +270,8 @@ async def test_a_step_holds_its_job_until_it_commits(scene: Scene, queue: Queue,
 
     async with queue.database.begin([workspace]) as session:
         await hold(session, job)
-        await asyncio.wait_for(queue.reap({"note": nothing}), 10)
-        assert await asyncio.wait_for(queue.renew([job]), 10) == {job_id}
+        await asyncio.wait_for(queue.reap({"note": nothing}), 30)
+        assert await asyncio.wait_for(queue.renew([job]), 30) == {job_id}
         leave_effect(session, workspace, "a step")
     await queue.reap({"note": nothing})
 
@@ -325,7 +325,7 @@ async def test_a_job_in_its_last_transaction_is_held_and_neither_reaped_nor_wait
     async with queue.database.begin([workspace]) as session:
         await complete(session, jobs[slow])
         held = await asyncio.wait_for(queue.renew(list(jobs.values())), 10)
-        await asyncio.wait_for(queue.reap({"note": mourn}), 10)
+        await asyncio.wait_for(queue.reap({"note": mourn}), 30)
         leave_effect(session, workspace, "done")
 
     assert held == {slow, other}

@@ -214,7 +214,7 @@ async def test_who_has_completed_his_job_comes_to_his_end(
 
     async with at_work(a_worker(queue, scene.changes, handle)):
         await scene.job(workspace)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await ended.wait()
 
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
@@ -251,7 +251,7 @@ async def test_stop_waits_for_what_runs_and_claims_nothing_more(scene: Scene, qu
 
     stopping = asyncio.create_task(worker.stop(30))
     may_end.set()
-    await asyncio.wait_for(stopping, 20)
+    await asyncio.wait_for(stopping, 30)
 
     await running
     assert done == [first]

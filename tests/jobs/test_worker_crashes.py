@@ -122,7 +122,7 @@ async def test_a_terminated_worker_gives_its_jobs_back_uncharged(
     await until(lambda: crew.notes() == ["began 1"] * 3)
 
     process.terminate()
-    code = await asyncio.wait_for(process.wait(), 20)
+    code = await asyncio.wait_for(process.wait(), 30)
 
     assert code == 0
     assert [(row.id, row.state, row.attempts) for row in await scene.rows()] == [

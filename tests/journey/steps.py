@@ -12,7 +12,7 @@ from tests.graphql_client import GraphQLClient
 HERE = Path(__file__).parent
 CASES: list[dict[str, Any]] = json.loads((HERE / "questions.json").read_text("utf-8"))
 DOCUMENTS = sorted((HERE / "documents").iterdir())
-DEADLINE_S = 20
+DEADLINE_S = 30
 
 CREATE_BOT = """mutation ($name: String!) {
   createBot(input: {name: $name}) { __typename ... on Bot { id name } ... on Problem { message } }

@@ -248,7 +248,7 @@ async def test_a_client_that_leaves_stops_its_answer_and_the_text_stays(shop: Sh
     await stream.close()
 
     answer: dict[str, str] = {"text": ""}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not answer["text"]:
             (conversation,) = (await shop.conversations())["nodes"]
             answer = conversation["messages"]["nodes"][0]

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from kyrochat.retrieval.chunking import MAX_CHUNK_CHARS, split
 from kyrochat.retrieval.types import Chunk
-from tests.linear_time import at_most
+from tests.timing import at_most
 
 FRAGMENTS = st.sampled_from(
     [

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kyrochat.retrieval.lexicon import Lexicon
-from tests.linear_time import at_most
+from tests.timing import at_most
 
 TERMS = st.text(min_size=1, max_size=12).filter(lambda term: "\n" not in term)
 

@@ -220,7 +220,7 @@ async def test_two_that_change_the_same_bot_wait_for_each_others_commit_only(dat
                 # Both have changed a document before either commits.
                 await both.wait()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         await asyncio.gather(label(*documents), label(*reversed(documents)))
 
     async with database.begin([bot.workspace_id]) as session:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kyrochat.retrieval.sentences import MAX_SENTENCE_CHARS, sentence_spans
-from tests.linear_time import at_most
+from tests.timing import at_most
 
 FRAGMENTS = st.sampled_from(
     ["Dr. Who. ", "3.5 ", "U.S. ", "。", "؟ ", "। ", "\n", "\r\n", "\n\n", "- ", "1. ", "| a | b |\n", "```\n", "# ",

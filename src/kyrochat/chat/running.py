@@ -58,6 +58,7 @@ class RunningAnswers:
     answerer: Answerer
     lease: timedelta = LEASE
     grace_s: float = GRACE_S
+    to_store_s: float = TO_STORE_S
     queue: AnswerQueue = field(default_factory=AnswerQueue)
     _runs: dict[UUID, _Run] = field(default_factory=dict)
     _storing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STORED_AT_ONCE))
@@ -113,7 +114,7 @@ class RunningAnswers:
             raise Overloaded
         self._to_store += 1
         try:
-            async with asyncio.timeout(TO_STORE_S):
+            async with asyncio.timeout(self.to_store_s):
                 await self._storing.acquire()
         except TimeoutError:
             raise Overloaded from None

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from kyrochat.db.embedded import EmbeddedPostgres
 
-DEADLINE_S = 20
+DEADLINE_S = 30
 
 A_USER = """
 import pathlib, sys

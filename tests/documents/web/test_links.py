@@ -5,7 +5,7 @@ import pytest
 from kyrochat.documents.web.links import MAX_LINKS, PageLinks, page_links
 from kyrochat.documents.web.scope import Scope
 from kyrochat.outbound.address import WebAddress
-from tests.linear_time import at_most
+from tests.timing import at_most
 
 PAGE = """<!DOCTYPE html><html><head><title>x</title>
 <base href="/docs/"><base href="/other/"><link rel="stylesheet" href="/s.css">

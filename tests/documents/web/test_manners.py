@@ -128,7 +128,7 @@ async def test_a_host_gets_one_request_at_a_time_and_other_hosts_do_not_wait() -
         if len([name for name, number in busy.items() if number]) == 2:
             both.set()
         if request.target != "/robots.txt":
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await both.wait()
         busy[host] -= 1
         writer.write(answer(b"x"))

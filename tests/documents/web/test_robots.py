@@ -4,7 +4,7 @@ import pytest
 
 from kyrochat.documents.web.robots import MAX_ROBOTS_BYTES, Robots
 from kyrochat.outbound.address import WebAddress
-from tests.linear_time import at_most
+from tests.timing import at_most
 
 FILE = b"""
 # All of it is ours.

@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from kyrochat.documents.web.sitemap import MAX_PAGES, MAX_SITEMAP_BYTES, Sitemap, parse_sitemap
-from tests.linear_time import at_most
+from tests.timing import at_most
 
 NAMESPACE = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
 URLS = f"""<?xml version="1.0" encoding="UTF-8"?>

@@ -15,6 +15,7 @@ from kyrochat.retrieval.ports import AnswerModel
 from kyrochat.retrieval.prompting import user_content
 from kyrochat.retrieval.timeouts import Timeouts
 from kyrochat.retrieval.types import Passage, Prompt, Step, TextPiece, Turn
+from tests.jobs.scene import until
 from tests.retrieval.answer_models.conftest import Pauses
 from tests.retrieval.answer_models.prompts import QUESTION, Outcome, outcome_of, with_history
 from tests.retrieval.answer_models.providers import (
@@ -31,8 +32,11 @@ from tests.retrieval.answer_models.providers import (
     Wire,
     Word,
 )
+from tests.timing import assert_within
 
 EGGS = Passage(UUID(int=1), UUID(int=2), "Eggs", 1, 0, 33, "A soft egg takes four minutes. Yes", 1.0)
+# Nothing takes so long; only what never comes.
+LONG_S = 30
 ASKED = Prompt("Be brief.", (EGGS,), (), "How long does a soft egg take?")
 
 
@@ -103,16 +107,21 @@ async def test_a_piece_arrives_before_the_next_is_written(wire: Wire, model: Ans
 @pytest.mark.parametrize("pieces", [1, 200], ids=["between two pieces", "while pieces pour in"])
 async def test_closing_ends_the_request_within_100_ms(wire: Wire, model: AnswerModel, pieces: int) -> None:
     await outcome_of(model)  # the SDK is imported by now
-    wire.script(*[Says("word ")] * pieces, Hangs())
-    events = model.stream(QUESTION)
-    assert await anext(events) == TextPiece("word ")
 
-    started = time.perf_counter()
-    await events.aclose()
-    await asyncio.wait_for(wire.requests[-1].closed.wait(), 2)
+    async def closed_after() -> float:
+        wire.script(*[Says("word ")] * pieces, Hangs())
+        events = model.stream(QUESTION)
+        assert await anext(events) == TextPiece("word ")
 
-    assert time.perf_counter() - started < 0.1
-    assert (wire.requests[-1].abandoned, wire.open_streams) == (True, 0)
+        started = time.perf_counter()
+        await events.aclose()
+        await asyncio.wait_for(wire.requests[-1].closed.wait(), LONG_S)
+        took_s = time.perf_counter() - started
+
+        assert (wire.requests[-1].abandoned, wire.open_streams) == (True, 0)
+        return took_s
+
+    await assert_within(0.1, closed_after)
 
 
 @pytest.mark.parametrize("before", [(), (Says("Four "),)], ids=["before the first piece", "after it"])
@@ -120,24 +129,26 @@ async def test_cancelling_ends_the_request_within_100_ms(
     wire: Wire, model: AnswerModel, before: tuple[Word, ...]
 ) -> None:
     await outcome_of(model)
-    wire.script(*before, Hangs())
 
     async def read() -> Outcome:
         return await outcome_of(model)
 
-    task = asyncio.create_task(read())
-    async with asyncio.timeout(5):
-        while not wire.open_streams:
-            await asyncio.sleep(0.005)
+    async def closed_after() -> float:
+        wire.script(*before, Hangs())
+        task = asyncio.create_task(read())
+        await until(lambda: wire.open_streams == 1)
 
-    started = time.perf_counter()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await asyncio.wait_for(wire.requests[-1].closed.wait(), 2)
+        started = time.perf_counter()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(wire.requests[-1].closed.wait(), LONG_S)
+        took_s = time.perf_counter() - started
 
-    assert time.perf_counter() - started < 0.1
-    assert (wire.requests[-1].abandoned, wire.open_streams) == (True, 0)
+        assert (wire.requests[-1].abandoned, wire.open_streams) == (True, 0)
+        return took_s
+
+    await assert_within(0.1, closed_after)
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
@@ -204,7 +215,7 @@ async def test_an_answer_that_is_none_is_a_failure_of_its_kind(
         fault = ProviderFault.BROKEN_OFF  # no end, or an end without a text: of an empty stream both is true
     assert (outcome.fault, outcome.retryable, outcome.finished) == (fault, retryable, None)
     assert len(wire.requests) == requests
-    await asyncio.wait_for(wire.requests[-1].closed.wait(), 0.5)
+    await asyncio.wait_for(wire.requests[-1].closed.wait(), LONG_S)
 
 
 async def test_an_error_in_the_stream_ends_what_was_begun_and_repeats_what_was_not(
@@ -237,17 +248,17 @@ async def test_silence_ends_an_answer(wire: Wire, pauses: Pauses, before: list[W
     outcome = await outcome_of(model)
 
     assert (outcome.fault, outcome.retryable, len(wire.requests)) == (ProviderFault.SILENT, True, 1)
-    await asyncio.wait_for(wire.requests[0].closed.wait(), 0.5)
+    await asyncio.wait_for(wire.requests[0].closed.wait(), LONG_S)
 
 
 async def test_an_answer_without_end_is_ended(wire: Wire, pauses: Pauses) -> None:
-    model = wire.model(pauses.retries(), answer_timeout_s=1.5)
+    model = wire.model(pauses.retries(), answer_timeout_s=2.5)
     wire.script(Says("Four "), Hangs())
 
     outcome = await outcome_of(model)
 
     assert (outcome.texts, outcome.fault, outcome.retryable) == (["Four "], ProviderFault.TOO_SLOW, True)
-    await asyncio.wait_for(wire.requests[0].closed.wait(), 0.5)
+    await asyncio.wait_for(wire.requests[0].closed.wait(), LONG_S)
 
 
 async def test_a_server_that_is_not_there_is_tried_three_times(wire: Wire, pauses: Pauses) -> None:

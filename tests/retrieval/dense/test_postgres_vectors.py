@@ -238,7 +238,7 @@ async def test_a_build_that_is_cut_off_is_begun_again(database: Database, urls: 
         await (await session.connection()).execute(text("UPDATE chunk_vec SET version = 1"))
         building = asyncio.create_task(indexing.see_to(target))
         owner = open_database(urls.owner)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             # In transactions of their own: what a transaction has seen of this view it sees again.
             while not await ask(owner, waiting):
                 await asyncio.sleep(0.02)

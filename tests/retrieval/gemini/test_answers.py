@@ -1,6 +1,5 @@
 import asyncio
 import os
-import time
 from collections.abc import Callable
 from contextlib import aclosing
 
@@ -12,6 +11,7 @@ from kyrochat.retrieval.prompting import system_instruction, user_content
 from kyrochat.retrieval.types import Finished, Prompt, TextPiece, Turn, Usage
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.gemini_steps import Finish, Hang, Raw, Text, Wait, sse
+from tests.jobs.scene import until
 from tests.retrieval.answer_models.prompts import QUESTION, outcome_of, with_history
 from tests.retrieval.gemini.conftest import MODEL
 
@@ -132,59 +132,6 @@ async def test_separators_inside_a_text_do_not_break_it(gemini: Gemini, fake: Fa
     assert outcome.texts == [text]
 
 
-async def test_closing_between_pieces_closes_the_request_at_once(gemini: Gemini, fake: FakeGemini) -> None:
-    fake.script(Text("Four "), Hang())
-    events = gemini.answer_model.stream(QUESTION)
-    assert await anext(events) == TextPiece("Four ")
-
-    started = time.perf_counter()
-    await events.aclose()
-    await asyncio.wait_for(fake.requests[0].closed.wait(), 2)
-
-    assert time.perf_counter() - started < 0.1
-    assert (fake.requests[0].abandoned, fake.open_streams) == (True, 0)
-
-
-async def test_closing_while_pieces_pour_in_closes_the_request_at_once(gemini: Gemini, fake: FakeGemini) -> None:
-    fake.script(*[Text("word ")] * 200, Hang())
-    events = gemini.answer_model.stream(QUESTION)
-    assert await anext(events) == TextPiece("word ")
-
-    started = time.perf_counter()
-    await events.aclose()
-    await asyncio.wait_for(fake.requests[0].closed.wait(), 2)
-
-    assert time.perf_counter() - started < 0.1
-    assert fake.open_streams == 0
-
-
-@pytest.mark.parametrize("before", [(), (Text("Four "),)], ids=["before the first piece", "after it"])
-async def test_cancelling_closes_the_request_at_once(
-    gemini: Gemini, fake: FakeGemini, before: tuple[Text, ...]
-) -> None:
-    await gemini.warm_up()
-    fake.script(*before, Hang())
-
-    async def read() -> None:
-        async with aclosing(gemini.answer_model.stream(QUESTION)) as events:
-            async for _ in events:
-                pass
-
-    task = asyncio.create_task(read())
-    async with asyncio.timeout(5):
-        while not fake.open_streams:
-            await asyncio.sleep(0.005)
-
-    started = time.perf_counter()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await asyncio.wait_for(fake.requests[0].closed.wait(), 2)
-
-    assert time.perf_counter() - started < 0.1
-    assert (fake.requests[0].abandoned, fake.open_streams) == (True, 0)
-
-
 async def test_more_answers_than_a_default_pool_holds_run_at_once(gemini: Gemini, fake: FakeGemini) -> None:
     go_on = asyncio.Event()
     count = 120
@@ -195,9 +142,7 @@ async def test_more_answers_than_a_default_pool_holds_run_at_once(gemini: Gemini
         return (await outcome_of(gemini.answer_model)).texts
 
     answers = [asyncio.create_task(answer()) for _ in range(count)]
-    async with asyncio.timeout(20):
-        while fake.open_streams < count:
-            await asyncio.sleep(0.01)
+    await until(lambda: fake.open_streams == count)
     go_on.set()
 
     assert await asyncio.gather(*answers) == [["Four."]] * count
@@ -240,8 +185,8 @@ async def test_closing_the_adapter_ends_its_streams(opened: Callable[..., Gemini
     await gemini.close()
 
     with pytest.raises(ProviderUnavailable):
-        await asyncio.wait_for(anext(events), 2)
-    await asyncio.wait_for(fake.requests[0].closed.wait(), 0.5)
+        await asyncio.wait_for(anext(events), 30)
+    await asyncio.wait_for(fake.requests[0].closed.wait(), 30)
 
 
 @pytest.mark.live

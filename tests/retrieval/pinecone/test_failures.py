@@ -75,7 +75,7 @@ async def test_a_hanging_index_costs_no_more_than_the_deadline(
 
     assert time.perf_counter() - started < 2
     assert failed.value.retryable
-    await asyncio.wait_for(fake.sent("search")[0].abandoned.wait(), 2)
+    await asyncio.wait_for(fake.sent("search")[0].abandoned.wait(), 30)
     await index.close()
 
 
@@ -108,14 +108,14 @@ async def test_a_long_pause_that_pinecone_asks_for_ends_at_the_deadline(
 async def test_whoever_stops_waiting_closes_the_request(filled: PineconeIndex, fake: FakePinecone) -> None:
     fake.script("search", Hang())
     search = asyncio.create_task(filled.search(SET, NORTH, 10))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not fake.sent("search"):
             await asyncio.sleep(0)
     search.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await search
-    await asyncio.wait_for(fake.sent("search")[0].abandoned.wait(), 2)
+    await asyncio.wait_for(fake.sent("search")[0].abandoned.wait(), 30)
 
 
 async def test_a_plan_without_room_for_a_namespace_says_so(filled: PineconeIndex, fake: FakePinecone) -> None:
