@@ -32,7 +32,7 @@ async def test_fifty_watched_answers_leave_nothing_behind(chat: Chat, b: Process
         await until(lambda on=on: on.log.open_answers == [])
         assert on.changes._bells == {}
         assert on.running._runs == {}
-        assert on.running._endings == set()
+        await until(lambda on=on: on.running._endings == set())
         assert on.database.engine.pool.checkedout() == 1  # type: ignore[attr-defined]  # the listener's
     assert chat.model.open_streams == 0
     assert await chat.leases() == []

@@ -1,7 +1,8 @@
 """One server for all tests of the API, and two users who know nothing of each other."""
 
+import time
 from collections.abc import AsyncGenerator, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -31,6 +32,10 @@ QUESTIONS = """mutation ($bot: ID!) {
 EVALUATE = "mutation ($id: ID!) { startEvaluation(input: {questionSetId: $id}) { ... on Evaluation { id } } }"
 SET_TOOL = """mutation ($bot: ID!) { setBotTool(input: {botId: $bot, name: "orders", description: "Orders.",
   url: "https://tools.example/orders", parameters: {type: "object", properties: {}}}) { ... on BotTool { id } } }"""
+REFRESH = """mutation ($token: String!) { refreshSession(input: {refreshToken: $token}) {
+  ... on Session { accessToken refreshToken } } }"""
+# A third of what an access token lasts; the tests of one process may take longer than that.
+RENEWED_AFTER_S = 300.0
 NOTE = "The tower clock is wound on Mondays. The keys hang behind the counter."
 
 
@@ -42,30 +47,46 @@ class Owner:
     ids: dict[str, str]
 
 
+@dataclass
+class SignedIn:
+    """Somebody who is there for all tests, and signed in."""
+
+    user: GraphQLClient
+    since: float = field(default_factory=time.monotonic)
+
+    async def now(self) -> GraphQLClient:
+        """Return the user with a token that lasts for a test."""
+        if time.monotonic() - self.since > RENEWED_AFTER_S:
+            session = await self.user.nobody().run(REFRESH, token=self.user.refresh_token)
+            self.user = replace(self.user, token=session["accessToken"], refresh_token=session["refreshToken"])
+            self.since = time.monotonic()
+        return self.user
+
+
 @pytest.fixture(scope="session")
-async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[tuple[Server, GraphQLClient], None]:
+async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[tuple[Server, SignedIn], None]:
     """The server, and the one who came first."""
     async with (
         serving(tmp_path_factory.mktemp("api") / "data", KYROCHAT_TOOL_HOSTS="tools.example") as server,
         visiting(server.graphql_url) as client,
     ):
-        yield server, await register(client)
+        yield server, SignedIn(await register(client))
 
 
 @pytest.fixture(scope="session")
-def server(served: tuple[Server, GraphQLClient]) -> Server:
+def server(served: tuple[Server, SignedIn]) -> Server:
     return served[0]
 
 
-@pytest.fixture(scope="session")
-def administrator(served: tuple[Server, GraphQLClient]) -> GraphQLClient:
+@pytest.fixture
+async def administrator(served: tuple[Server, SignedIn]) -> GraphQLClient:
     """The first one administers the server, and can do more than the others, whose tests these are."""
-    return served[1]
+    return await served[1].now()
 
 
 @pytest.fixture(scope="session")
-def visitor(administrator: GraphQLClient) -> GraphQLClient:
-    return administrator.nobody()
+def visitor(served: tuple[Server, SignedIn]) -> GraphQLClient:
+    return served[1].user.nobody()
 
 
 @pytest.fixture
@@ -77,13 +98,21 @@ def no_faults(server: Server) -> Generator[None, None, None]:
 
 
 @pytest.fixture(scope="session")
-async def owner(visitor: GraphQLClient) -> Owner:
-    return await settled(visitor)
+async def two_owners(visitor: GraphQLClient) -> tuple[tuple[Owner, SignedIn], tuple[Owner, SignedIn]]:
+    first, second = await settled(visitor), await settled(visitor)
+    return (first, SignedIn(first.user)), (second, SignedIn(second.user))
 
 
-@pytest.fixture(scope="session")
-async def stranger(visitor: GraphQLClient) -> Owner:
-    return await settled(visitor)
+@pytest.fixture
+async def owner(two_owners: tuple[tuple[Owner, SignedIn], ...]) -> Owner:
+    settled_once, signed_in = two_owners[0]
+    return replace(settled_once, user=await signed_in.now())
+
+
+@pytest.fixture
+async def stranger(two_owners: tuple[tuple[Owner, SignedIn], ...]) -> Owner:
+    settled_once, signed_in = two_owners[1]
+    return replace(settled_once, user=await signed_in.now())
 
 
 async def settled(visitor: GraphQLClient) -> Owner:

@@ -101,8 +101,8 @@ async def test_a_warning_that_nobody_reads_does_not_put_off_the_end() -> None:
 
 
 async def test_a_socket_that_is_refreshed_goes_on_and_its_subscription_misses_nothing() -> None:
-    async with guarded() as (toy, _), connected(toy, Authorization="ada 1.5", other="kept") as client:
-        await client.subscribe("long", "subscription { count(to: 120, everyS: 0.02) }")
+    async with guarded() as (toy, _), connected(toy, Authorization="ada 3", other="kept") as client:
+        await client.subscribe("long", "subscription { count(to: 170, everyS: 0.02) }")
         counted: list[int] = []
         asked = renewed_times = 0
         # It lasts longer than the token: each warning is answered by a refresh.
@@ -114,9 +114,9 @@ async def test_a_socket_that_is_refreshed_goes_on_and_its_subscription_misses_no
                 renewed_times += 1
             if len(client.warnings) > asked:
                 asked += 1
-                await client.subscribe(f"renewal {asked}", RENEW, token="ada 1.5")
+                await client.subscribe(f"renewal {asked}", RENEW, token="ada 3")
 
-        assert counted == list(range(120))
+        assert counted == list(range(170))
         assert renewed_times >= 2
         # And without another refresh it ends.
         assert await client.closing() == (4401, "The access token has expired")

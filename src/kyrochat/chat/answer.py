@@ -27,6 +27,7 @@ from kyrochat.errors import ProviderFault, ProviderUnavailable
 from kyrochat.retrieval.budgets import Budget
 from kyrochat.retrieval.ports import AnswerModel
 from kyrochat.retrieval.retriever import Retriever
+from kyrochat.retrieval.search import Retrieval
 from kyrochat.retrieval.search_settings import NO_FILTER, DocumentFilter, SearchSettings
 from kyrochat.retrieval.types import Finished, Prompt, Step, TextPiece, Turn, Usage
 
@@ -45,6 +46,8 @@ class Assignment:
     question_id: UUID
     question: str
     filter: DocumentFilter = NO_FILTER
+    # The search for it, when that has begun already.
+    searching: asyncio.Task[Retrieval] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +84,14 @@ class Answerer:
         except AnswerTaken:
             return  # stopped, or swept after a pause: its end is stored already
 
+    async def search(self, bot: Bot, question: str, wanted: DocumentFilter) -> Retrieval:
+        """Return the passages that an answer is made from."""
+        return await self.retriever.retrieve(bot, question, SearchSettings(filter=wanted))
+
     async def _write(self, answer: OpenAnswer, assignment: Assignment) -> Ending:
         bot = assignment.bot
         retrieval, (turns, bot_tools) = await asyncio.gather(
-            self.retriever.retrieve(bot, assignment.question, SearchSettings(filter=assignment.filter)),
+            assignment.searching or self.search(bot, assignment.question, assignment.filter),
             self._known(bot, assignment.question_id),
         )
         passages = retrieval.passages

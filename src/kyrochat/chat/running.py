@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -20,10 +20,13 @@ from kyrochat.chat.open_answer import AnswerTaken, OpenAnswer
 from kyrochat.chat.queue import AnswerQueue, Asker
 from kyrochat.db.changes import Changes, ended_topic
 from kyrochat.db.engine import Database
+from kyrochat.db.models import Bot
 from kyrochat.db.outage import Outage, is_outage
 from kyrochat.db.states import MessageStatus
 from kyrochat.errors import Overloaded
 from kyrochat.pauses import spread
+from kyrochat.retrieval.search import Retrieval
+from kyrochat.retrieval.search_settings import DocumentFilter
 
 T = TypeVar("T")
 
@@ -64,6 +67,18 @@ class RunningAnswers:
     _storing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STORED_AT_ONCE))
     _to_store: int = 0
     _endings: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def search_ahead(self, bot: Bot, question: str, wanted: DocumentFilter) -> asyncio.Task[Retrieval] | None:
+        """Begin the search for a question that is about to be stored: neither waits for the other.
+
+        None when the answer would have to wait: what is found now may be gone by then.
+        """
+        if self.queue.waiting:
+            return None
+        task = asyncio.create_task(self.answerer.search(bot, question, wanted), name="search-ahead")
+        self._endings.add(task)
+        task.add_done_callback(self._is_done)
+        return task
 
     async def stored(self, storing: Coroutine[Any, Any, T]) -> T:
         """Store a question, which starts its answer, and return the result; it goes on when who asked goes away.
@@ -132,6 +147,7 @@ class RunningAnswers:
             if has_waited:
                 # It may have been stopped meanwhile, and its bell been lost: nobody pays a model for that.
                 await self._look_at_lease(answer)
+                assignment = replace(assignment, searching=None)
             if not answer.taken.is_set():
                 self._runs[answer.message_id].has_begun = True
                 await self.answerer.write(answer, assignment)

@@ -156,27 +156,36 @@ class ChatService(ConversationReader):
         return await self.running.stored(self._begin(viewer, request, key))
 
     async def _begin(self, viewer: Viewer, request: Request, key: str | None) -> Exchange:
-        token = uuid4()
-        async with self.database.begin(viewer.workspaces) as session:
-            conversation = await conversation_of(session, viewer, request)
-            known = await known_exchange(session, conversation, request, key)
-            if known is not None:
-                return known
-            last = await repository.last_message(session, conversation.id)
-            if last is not None and last.status is MessageStatus.STREAMING:
-                raise AnswerInProgress(last.id)
-            self.running.must_have_room(conversation.workspace_id, viewer.counted_as)
-            await must_have_budget(session, viewer)
-            bot = await _bot(session, viewer, conversation.bot_id)
-            model = self.running.answerer.model.model_of(bot.model)
-            exchange = await store(session, conversation, last, request, key=key, model=model, api_key_id=viewer.key_id)
-            await repository.add_lease(session, exchange.answer, token, self.running.lease)
+        token, searching = uuid4(), None
+        try:
+            async with self.database.begin(viewer.workspaces) as session:
+                conversation = await conversation_of(session, viewer, request)
+                known = await known_exchange(session, conversation, request, key)
+                if known is not None:
+                    return known
+                last = await repository.last_message(session, conversation.id)
+                if last is not None and last.status is MessageStatus.STREAMING:
+                    raise AnswerInProgress(last.id)
+                self.running.must_have_room(conversation.workspace_id, viewer.counted_as)
+                await must_have_budget(session, viewer)
+                bot = await _bot(session, viewer, conversation.bot_id)
+                if isinstance(request, NewQuestion):
+                    searching = self.running.search_ahead(bot, request.text, request.filter)
+                model = self.running.answerer.model.model_of(bot.model)
+                exchange = await store(
+                    session, conversation, last, request, key=key, model=model, api_key_id=viewer.key_id
+                )
+                await repository.add_lease(session, exchange.answer, token, self.running.lease)
+        except BaseException:
+            if searching is not None:
+                searching.cancel()
+            raise
         question, answer = exchange.question, exchange.answer
         # Whoever asks through a key has a budget of tokens, and shows his own titles if any.
         if self.titles is not None and viewer.key is None and question.position == 1:
             self.titles.begin(conversation, bot, question.text)
         wanted = DocumentFilter.from_json(question.document_filter or {})
-        assignment = Assignment(bot, question.id, question.text, wanted)
+        assignment = Assignment(bot, question.id, question.text, wanted, searching)
         self.running.start(answer.id, answer.workspace_id, token, assignment, viewer.counted_as)
         return exchange
 
