@@ -46,4 +46,5 @@ class SearchCache:
 
 
 def _key(search: Search) -> Hashable:
-    return search.bot.workspace_id, search.bot.id, search.state, search.question, search.used
+    # As it is written: to Python true is 1, to a filter it is not.
+    return search.bot.workspace_id, search.bot.id, search.state, search.question, repr(search.used)
