@@ -67,6 +67,7 @@ def test_documents_that_the_bot_does_not_have_are_named(data_dir: Path, tmp_path
     ("arguments", "message"),
     [
         (["--fail-under", "accuracy=1"], "There is no figure 'accuracy'"),
+        (["--leg", "rerank"], "nothing can be found"),
         (["--baseline", "nowhere.json"], "nowhere.json cannot be read"),
         (["--plot", "picture.pdf"], "ends in .svg or .png"),
         (["--max-drop", "0.1"], "--max-drop needs a --baseline"),

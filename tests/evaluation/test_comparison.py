@@ -115,6 +115,7 @@ def test_what_is_shown_decides() -> None:
     [
         (["recall=0.5"], [], [], "There is no figure 'recall'"),
         (["mrr"], [], [], "lacks a number"),
+        (["mrr=nan"], [], [], "lacks a number"),
         (["latency_p95_ms=3"], [], [], "less is better"),
         ([], [], ["much"], "lacks a number"),
     ],
