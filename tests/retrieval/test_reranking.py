@@ -90,6 +90,8 @@ BAD: list[Step] = [
     Raw(b"[1, 2, 3]"),
     Raw(b'{"results": [{"index": 0, "relevance_score": NaN}]}'),
     Raw(b"{}"),
+    Raw(b"[" * 100_000),
+    Raw(b'{"results": [%s]}' % b",".join(b'{"index": %d, "score": 1%s}' % (n, b"0" * 400) for n in range(3))),
     Answer(without_one),
     Answer(twice_the_same),
     Answer(no_number),
@@ -97,7 +99,7 @@ BAD: list[Step] = [
 ]
 
 
-@pytest.mark.parametrize("step", BAD, ids=lambda step: step.change.__name__ if isinstance(step, Answer) else str(step))
+@pytest.mark.parametrize("step", BAD, ids=lambda step: step.change.__name__ if isinstance(step, Answer) else str(step)[:60])
 async def test_what_cannot_be_used_is_no_order(
     fake: RerankServer, reranker: HttpReranker, caplog: pytest.LogCaptureFixture, step: Step
 ) -> None:
