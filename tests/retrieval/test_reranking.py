@@ -99,7 +99,11 @@ BAD: list[Step] = [
 ]
 
 
-@pytest.mark.parametrize("step", BAD, ids=lambda step: step.change.__name__ if isinstance(step, Answer) else str(step)[:60])
+def name_of(step: Step) -> str:
+    return step.change.__name__ if isinstance(step, Answer) else str(step)[:60]
+
+
+@pytest.mark.parametrize("step", BAD, ids=name_of)
 async def test_what_cannot_be_used_is_no_order(
     fake: RerankServer, reranker: HttpReranker, caplog: pytest.LogCaptureFixture, step: Step
 ) -> None:
