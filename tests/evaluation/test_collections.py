@@ -94,7 +94,7 @@ ODD_QUERIES |= {"persimmons": "long", "魚が好き": "魚"}
 
 
 def test_a_folder_with_odd_documents_goes_all_the_way_too(tmp_path: Path) -> None:
-    folder, figures = tmp_path / ("a: folder " * 12), tmp_path / "figures.json"
+    folder, figures = tmp_path / ("a: $_$ folder " * 12), tmp_path / "figures.json"
     folder.mkdir()
     rows: list[dict[str, object]] = [{"_id": text, "text": text} for text in ODD_QUERIES]
     rows.append({"_id": "none", "text": None})
@@ -105,11 +105,21 @@ def test_a_folder_with_odd_documents_goes_all_the_way_too(tmp_path: Path) -> Non
     qrels = "".join(f"{query}\t{document}\t1\r\n" for query, document in judged)
     (folder / "qrels.tsv").write_text(qrels, "utf-8-sig", newline="")
 
-    code = main([str(folder), "--json", str(figures)])
+    code = main([str(folder), "--json", str(figures), "--plot", str(tmp_path / "picture.svg")])
 
     [row] = json.loads(figures.read_text("utf-8"))
     assert (code, row["questions"], row["documents"]) == (0, len(judged), len(ODD))
     assert row["ours"]["recall_10"] == pytest.approx(len(ODD_QUERIES) / len(judged))
+
+
+def test_a_folder_without_words_goes_all_the_way_too(tmp_path: Path) -> None:
+    folder, figures = written(tmp_path / "mine"), tmp_path / "figures.json"
+    (folder / "corpus.jsonl").write_text('{"_id": "bread", "text": "!"}\n{"_id": "empty"}\n', "utf-8")
+
+    code = main([str(folder), "--json", str(figures)])
+
+    [row] = json.loads(figures.read_text("utf-8"))
+    assert (code, row["ours"]["recall_100"], row["bm25s"]["recall_100"]) == (0, 0, 0)
 
 
 def test_two_folders_of_one_name_are_two_collections(tmp_path: Path) -> None:
