@@ -22,7 +22,9 @@ ITEM_BYTES = 800
 
 def _size(result: Retrieval) -> int:
     texts = sum(getsizeof(passage.text) for passage in result.passages)
-    return texts + ITEM_BYTES * (1 + len(result.passages) + len(result.trace.candidates))
+    # In the key and in the trace: a filter may have more in it than it lets through.
+    asked = 2 * (getsizeof(result.trace.query) + getsizeof(repr(result.trace.settings)))
+    return texts + asked + ITEM_BYTES * (1 + len(result.passages) + len(result.trace.candidates))
 
 
 def _new() -> "TTLCache[Hashable, Retrieval]":
