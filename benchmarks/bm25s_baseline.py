@@ -21,8 +21,11 @@ def ask_bm25s(collection: Collection, wanted: Container[str]) -> Rankings:
     options: Any = {"stopwords": "en", "stemmer": stemmer, "show_progress": False}
     texts = [f"{title} {text}".strip() for _, title, text in collection.documents]
     model = bm25s.BM25(method="lucene", k1=1.2, b=0.75)
-    model.index(bm25s.tokenize(texts, **options), show_progress=False)
+    tokens = bm25s.tokenize(texts, **options)
     keys, depth, rankings = [key for key, _, _ in collection.documents], min(DEPTH, len(texts)), Rankings({}, [])
+    if not tokens.vocab:  # it would refuse what has no words for it
+        return Rankings({key: [] for key, _ in collection.judged if key in wanted}, [0.0])
+    model.index(tokens, show_progress=False)
     for key, text in collection.judged:
         if key not in wanted:
             continue

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 OURS, THEIRS, FLOOR, STRETCH = "#2f5d8a", "#c9ced6", "#b3261e", "#2e7d32"
 BAR_HEIGHT = 0.38
+MAX_LABEL_CHARS = 40
 
 
 def draw(rows: Sequence["Row"], path: Path) -> None:
@@ -36,7 +37,7 @@ def draw(rows: Sequence["Row"], path: Path) -> None:
     axes.barh([0], [0], color=THEIRS, label="bm25s")
     axes.vlines([], 0, 0, color=FLOOR, label="floor")
     axes.vlines([], 0, 0, color=STRETCH, label="stretch")
-    axes.set_yticks(range(len(rows)), [row.collection for row in rows])
+    axes.set_yticks(range(len(rows)), [_label(row.collection) for row in rows])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.08)
     axes.set_xlabel("nDCG@10")
@@ -44,3 +45,9 @@ def draw(rows: Sequence["Row"], path: Path) -> None:
         axes.spines[side].set_visible(False)
     figure.legend(loc="outside upper right", ncols=4, frameon=False)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def _label(name: str) -> str:
+    """Return a name that leaves room for the bars, and whose dollars matplotlib takes for no mathematics."""
+    short = name if len(name) <= MAX_LABEL_CHARS else name[: MAX_LABEL_CHARS - 1] + "…"
+    return short.replace("$", r"\$")

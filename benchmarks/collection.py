@@ -3,16 +3,20 @@
 `corpus.jsonl` has `_id`, perhaps `title`, and `text`; `queries.jsonl` has `_id` and `text`, perhaps `answer`. The
 judgements are in `qrels.tsv` (query, document, gain), in a file `qrels`, or in a folder `qrels`, with or without a
 header line; TREC's form with a fourth column between query and document is read too. All may be packed with gzip.
+What is not there, or null, is empty; what no text of KyroChat holds, such as NUL, is left out.
 """
 
+import csv
 import gzip
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from kyrochat.retrieval.languages import AUTO
+from kyrochat.db.storable import storable
+from kyrochat.retrieval.languages import AUTO, Language
 
 CONTAINED = Path(__file__).parent / "collections"
 
@@ -22,7 +26,7 @@ class Collection:
     """Documents as (id, title, text), queries as (id, text), and gains by query and document."""
 
     name: str
-    language: str
+    language: Language
     documents: Sequence[tuple[str, str, str]]
     queries: Sequence[tuple[str, str]]
     gains: dict[str, dict[str, float]]
@@ -48,31 +52,38 @@ def load(argument: str) -> Collection:
 
     Raises:
         FileNotFoundError: a file is not there.
+        ValueError: a line cannot be read, there is no such language, or no question has a relevant document.
     """
-    path, _, language = argument.partition(":")
+    path, _, language = (argument, "", "") if Path(argument).is_dir() else argument.partition(":")
     folder = Path(path) if Path(path).is_dir() else CONTAINED / path
-    documents = [(_id(row), row.get("title") or "", row.get("text") or "") for row in _rows(folder, "corpus.jsonl")]
+    documents = [(_id(row), _text(row, "title"), _text(row, "text")) for row in _rows(folder, "corpus.jsonl")]
     lines = list(_rows(folder, "queries.jsonl"))
     answers = {_id(row): row["answer"] for row in lines if "answer" in row}
-    return Collection(
+    found = Collection(
         folder.resolve().name,
-        language or AUTO,
+        Language(language or AUTO),
         documents,
-        [(_id(row), row["text"]) for row in lines],
+        [(_id(row), _text(row, "text")) for row in lines],
         _gains(folder),
         answers,
     )
+    if not documents or not found.judged:
+        raise ValueError(f"{folder}: no question has a relevant document. Are the ids in qrels those of the queries?")
+    return found
 
 
 def _gains(folder: Path) -> dict[str, dict[str, float]]:
     gains: dict[str, dict[str, float]] = defaultdict(dict)
-    for line in _lines(_qrels(folder)):
-        cells = line.split("\t") if "\t" in line else line.split()
-        query, document, gain = (cells[0], cells[2], cells[3]) if len(cells) == 4 else cells[:3]
+    path = _qrels(folder)
+    for number, line in enumerate(_lines(path), start=1):
+        # Ids may have spaces where tabs part the columns, and then be in quotes, as other tools write them.
         try:
+            cells = next(csv.reader([line], delimiter="\t")) if "\t" in line else line.split()
+            query, document, gain = (cells[0], cells[2], cells[3]) if len(cells) == 4 else cells[:3]
             gains[query][document] = float(gain)
-        except ValueError:  # the header
-            continue
+        except (ValueError, csv.Error) as error:
+            if number > 1:  # the first may be the header
+                raise ValueError(f"{path}, line {number}: this is no judgement.") from error
     return dict(gains)
 
 
@@ -85,17 +96,31 @@ def _qrels(folder: Path) -> Path:
     raise FileNotFoundError(f"{folder} has no qrels.tsv.")
 
 
-def _rows(folder: Path, name: str) -> Iterator[dict[str, str]]:
+def _rows(folder: Path, name: str) -> Iterator[dict[str, Any]]:
     path = folder / name
-    for line in _lines(path if path.is_file() else folder / f"{name}.gz"):
-        yield json.loads(line)
+    path = path if path.is_file() else folder / f"{name}.gz"
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: this is not JSON.") from error
+        if not isinstance(row, dict) or not {"_id", "id"} & row.keys():
+            raise ValueError(f"{path}, line {number}: a line is an object with an `_id`.")
+        yield row
 
 
 def _lines(path: Path) -> Iterator[str]:
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+    # Windows puts a mark before UTF-8, which is no part of the first line.
+    coding = "utf-8-sig"
+    with gzip.open(path, "rt", encoding=coding) if path.suffix == ".gz" else path.open(encoding=coding) as file:
         # Not by splitlines: JSON may hold characters that are line breaks to Unicode.
         yield from (line.rstrip("\n") for line in file if line.strip())
 
 
-def _id(row: dict[str, str]) -> str:
+def _id(row: dict[str, Any]) -> str:
     return str(row["_id"] if "_id" in row else row["id"])
+
+
+def _text(row: dict[str, Any], name: str) -> str:
+    value = row.get(name)
+    return "" if value is None else storable(str(value))

@@ -149,7 +149,10 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 140)
-    collections = [load(argument) for argument in options.collections or contained()]
+    try:
+        collections = [load(argument) for argument in options.collections or contained()]
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         rows = runner.run(evaluate(collections, console, options.keep, options.most, bulk=options.bulk))
     console.print(table(rows))

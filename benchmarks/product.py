@@ -23,6 +23,7 @@ from kyrochat.db.migrate import migrate
 from kyrochat.db.models import Bot, Document
 from kyrochat.db.states import DocumentStatus
 from kyrochat.documents.intake import SameContent
+from kyrochat.documents.reading import MAX_TEXT_CHARS, MAX_TITLE_CHARS
 from kyrochat.retrieval.repository import chunk_count
 from kyrochat.retrieval.retriever import Retriever
 from kyrochat.retrieval.search_settings import SearchSettings
@@ -31,7 +32,7 @@ from kyrochat.setting_values import Switch
 from kyrochat.settings import Settings
 
 EMAIL = "evaluation@example.com"
-MAX_TITLE_CHARS = 300
+MAX_NAME_CHARS = 90
 # Every document has a title in KyroChat. This one has no words, so it says as little as none.
 UNTITLED = "—"
 ADDED_AT_ONCE = 8
@@ -40,6 +41,8 @@ LOOK_EVERY_S = 0.25
 PATIENCE_S = 120.0
 # Documents may be cut into several passages, and each counts once: passages for a hundred documents, and some more.
 DOCUMENTS_DEEP = 150
+# Where documents are long, each search would bring thousands of passages for the sake of recall@100.
+MAX_PASSAGES_DEEP = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,9 @@ class Loaded:
 
     @property
     def deep(self) -> SearchSettings:
-        """Settings that find a hundred documents where there are so many."""
-        return SearchSettings(top_k=ceil(DOCUMENTS_DEEP * self.passages / max(1, len(self.ids))))
+        """Settings that find a hundred documents where there are so many, and they are not all books."""
+        top_k = ceil(DOCUMENTS_DEEP * self.passages / max(1, len(self.ids)))
+        return SearchSettings(top_k=min(top_k, MAX_PASSAGES_DEEP))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +107,10 @@ async def add(runtime: Runtime, viewer: Viewer, collection: Collection, *, bulk:
 
     With `bulk` they are stored as the ingestion stores them, without its jobs: see `bulk_load`.
     """
-    bot = await runtime.services.bots.find(viewer, collection.name)
+    name = _bot_name(collection)
+    bot = await runtime.services.bots.find(viewer, name)
     if bot is None:
-        bot = await runtime.services.bots.create(viewer, None, {"name": collection.name})
+        bot = await runtime.services.bots.create(viewer, None, {"name": name, "language": collection.language})
     ids: dict[UUID, list[str]] = {}
     known = await _known(runtime, viewer, bot)
     slots = asyncio.Semaphore(ADDED_AT_ONCE)
@@ -137,11 +142,20 @@ async def add(runtime: Runtime, viewer: Viewer, collection: Collection, *, bulk:
     return Loaded(bot, ids, passages, took_s)
 
 
+def _bot_name(collection: Collection) -> str:
+    """Return a name that another folder of the same name does not have, nor this one with other documents."""
+    digest = sha256(collection.language.encode())
+    for document in collection.documents:
+        digest.update(repr(document).encode())
+    return f"{collection.name[:MAX_NAME_CHARS]} {digest.hexdigest()[:8]}"
+
+
 def _as_added(key: str, title: str, text: str) -> tuple[str, str]:
     """Return a document's title and text as KyroChat takes them."""
     del key
-    title = title.strip()[:MAX_TITLE_CHARS] or UNTITLED
-    return title, text if text.strip() else title
+    title = title.strip()[:MAX_TITLE_CHARS].strip() or UNTITLED
+    text = text.strip()[:MAX_TEXT_CHARS]
+    return title, text or title
 
 
 async def _add_text(runtime: Runtime, viewer: Viewer, bot: Bot, title: str, body: str) -> UUID:

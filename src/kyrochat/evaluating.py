@@ -27,6 +27,8 @@ from kyrochat.evaluation_tables import print_comparison, print_run
 from kyrochat.graphql.ids import split_id
 from kyrochat.local import find_bot, opened
 from kyrochat.retrieval.search_settings import SearchSettings
+from kyrochat.retrieval.settings_rules import check_settings
+from kyrochat.rules import Rules
 from kyrochat.settings import Settings
 
 PLAIN_WIDTH = 120
@@ -58,6 +60,9 @@ async def evaluate(settings: Settings, wanted: Wanted) -> None:
         KyroError: something is not there, or a limit was not kept.
     """
     # All that may be wrong is found before minutes are spent on asking.
+    rules = Rules()
+    check_settings(rules, wanted.settings)
+    rules.enforce()
     questions = [_with_plain_ids(question) for question in read_questions(wanted.questions)]
     baseline = read_run(wanted.baseline) if wanted.baseline else None
     if wanted.plot is not None:

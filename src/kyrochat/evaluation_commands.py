@@ -19,7 +19,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--as", "email", help="Whose bot it is; by default whoever has one of that name.")
 @click.option("--url", help="Ask a running server instead, at this address, over its API.")
 @click.option("--key", envvar="KYROCHAT_API_KEY", default="", help="An API key for --url. [env: KYROCHAT_API_KEY]")
-@click.option("--top-k", type=click.IntRange(1, 50), help="How many passages a search returns; by default the bot's.")
+@click.option(
+    "--top-k",
+    type=click.IntRange(1, 50),
+    help="How many passages a search returns; by default the bot's, over --url 10.",
+)
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Leave out passages that score less.")
 @click.option("--alpha", type=click.FloatRange(0, 1), help="Weight of the dense leg.")
 @click.option(

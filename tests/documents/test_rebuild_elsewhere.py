@@ -63,6 +63,21 @@ async def test_a_bot_moves_into_pinecone_to_longer_vectors_there_and_back(
     assert sorted(fake.indexes) == ["kyrochat-128", "kyrochat-64"]
 
 
+async def test_a_deletion_asks_for_no_index_that_there_never_was(
+    library: Library, ada: Viewer, bot: Bot, fake: FakePinecone, indexes: PineconeIndexes
+) -> None:
+    library = replace(library, setup=DenseSetup(Embedders(Words()), VectorStore.PINECONE, indexes))
+    document = await library.documents.add_text(ada, bot.id, "Essay", essay("Rhine", 3))
+    await library.work()
+    fake.requests.clear()
+
+    await library.documents.delete(ada, document.id)
+    await library.work()
+
+    assert held(fake, bot, Words()) == set()
+    assert {request.index for request in fake.requests} == {"kyrochat-64"}
+
+
 async def test_old_vectors_that_cannot_be_deleted_now_are_deleted_by_the_next_rebuild(
     library: Library, urls: DatabaseUrls, ada: Viewer, bot: Bot, fake: FakePinecone, indexes: PineconeIndexes
 ) -> None:

@@ -73,7 +73,7 @@ class Lab:
     ) -> Evaluation:
         """Ask a new set of questions, and return the evaluation when it is over."""
         asked = await self.sets.create(viewer, bot.id, "Set", questions)
-        started = await self.start(viewer, asked)
+        started = await self.start(viewer, asked, settings)
         await self.run()
         return await self.found(viewer, started.id)
 

@@ -67,6 +67,7 @@ def test_documents_that_the_bot_does_not_have_are_named(data_dir: Path, tmp_path
     ("arguments", "message"),
     [
         (["--fail-under", "accuracy=1"], "There is no figure 'accuracy'"),
+        (["--leg", "rerank"], "nothing can be found"),
         (["--baseline", "nowhere.json"], "nowhere.json cannot be read"),
         (["--plot", "picture.pdf"], "ends in .svg or .png"),
         (["--max-drop", "0.1"], "--max-drop needs a --baseline"),
@@ -119,5 +120,7 @@ async def test_a_server_is_asked_over_its_api(data_dir: Path, tmp_path: Path) ->
     assert states[-1] == "READY"
     assert (done.returncode, by_id.returncode) == (0, 0), done.stderr + by_id.stderr
     assert [scored.measures.get("ndcg@10") for scored in read_run(saved).results] == [1.0, None, 0.0]
+    # A search does not say whether a leg was left out, so nobody may count on it that none was.
+    assert "degraded" not in done.stdout + saved.read_text("utf-8").partition('"run"')[0]
     assert refused.stderr.startswith("Error: The server refuses: ")
     assert absent.stderr == "Error: There is no bot 'No bot' on the server, for this key.\n"

@@ -75,6 +75,103 @@ def test_collections_are_read_in_the_layouts_that_are_about(
     assert [key for key, _ in collection.judged] == ["1", "2", "3"]
 
 
+ODD: list[dict[str, object]] = [
+    {"_id": "no title", "text": "The sourdough starter is fed every evening."},
+    {"_id": 7, "title": 7, "text": "A number for a title, about rowan."},
+    {"_id": "null", "title": None, "text": None},
+    {"_id": "blank", "title": " ", "text": " \n "},
+    {"_id": "marks", "text": "--- ... !!!"},
+    {"_id": "nul", "title": "A \x00 title", "text": "A NUL \x00 and half a pair \ud83d about quinces."},
+    {"_id": "lines", "title": "Two\r\nlines", "text": "Loquats.\r\nAnd more."},
+    {"_id": "once", "title": "a", "text": "The same about figs."},
+    {"_id": "twice", "title": "b", "text": "The same about figs."},
+    {"_id": "twice", "title": "c", "text": "Another one about dates."},
+    {"_id": "long", "title": "x" * 1000, "text": "Persimmons. " + "lorem ipsum dolor " * 120_000},
+    {"_id": "魚", "title": "\ufdfa", "text": "猫は魚が好きです。"},
+]
+ODD_QUERIES = {"starter": "no title", "rowan": "7", "quinces": "nul", "loquats": "lines", "dates": "twice"}
+ODD_QUERIES |= {"persimmons": "long", "魚が好き": "魚"}
+
+
+def test_a_folder_with_odd_documents_goes_all_the_way_too(tmp_path: Path) -> None:
+    folder, figures = tmp_path / ("a: $_$ folder " * 12), tmp_path / "figures.json"
+    folder.mkdir()
+    rows: list[dict[str, object]] = [{"_id": text, "text": text} for text in ODD_QUERIES]
+    rows.append({"_id": "none", "text": None})
+    for name, lines in {"corpus": ODD, "queries": rows}.items():
+        text = "\r\n\r\n".join(json.dumps(line) for line in lines)
+        (folder / f"{name}.jsonl").write_text(text, "utf-8-sig", newline="")
+    judged = [*ODD_QUERIES.items(), ("none", "marks")]
+    qrels = "".join(f"{query}\t{document}\t1\r\n" for query, document in judged)
+    (folder / "qrels.tsv").write_text(qrels, "utf-8-sig", newline="")
+
+    code = main([str(folder), "--json", str(figures), "--plot", str(tmp_path / "picture.svg")])
+
+    [row] = json.loads(figures.read_text("utf-8"))
+    assert (code, row["questions"], row["documents"]) == (0, len(judged), len(ODD))
+    assert row["ours"]["recall_10"] == pytest.approx(len(ODD_QUERIES) / len(judged))
+
+
+def test_a_folder_without_words_goes_all_the_way_too(tmp_path: Path) -> None:
+    folder, figures = written(tmp_path / "mine"), tmp_path / "figures.json"
+    (folder / "corpus.jsonl").write_text('{"_id": "bread", "text": "!"}\n{"_id": "empty"}\n', "utf-8")
+
+    code = main([str(folder), "--json", str(figures)])
+
+    [row] = json.loads(figures.read_text("utf-8"))
+    assert (code, row["ours"]["recall_100"], row["bm25s"]["recall_100"]) == (0, 0, 0)
+
+
+def test_two_folders_of_one_name_are_two_collections(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    one, other = written(tmp_path / "mine"), written(tmp_path / "other" / "mine")
+    line = {"_id": "bread", "title": "Bread", "text": "Nothing of the kind: how often is the starter fed?"}
+    (other / "corpus.jsonl").write_text(json.dumps(line) + "\n", "utf-8")
+
+    main([str(one), str(other), f"{one}:german", "--json", str(tmp_path / "figures.json")])
+
+    rows = json.loads((tmp_path / "figures.json").read_text("utf-8"))
+    assert [row["passages"] for row in rows] == [3, 1, 3]
+
+
+def test_ids_may_have_spaces_and_quotes(tmp_path: Path) -> None:
+    qrels = 'query-id\tcorpus-id\tscore\n1\ta document\t1\n2\t"so ""called"""\t2\n3\t<x:"y">\t1\n'
+
+    collection = load(str(written(tmp_path / "mine", qrels=qrels)))
+
+    assert collection.gains == {"1": {"a document": 1.0}, "2": {'so "called"': 2.0}, "3": {'<x:"y">': 1.0}}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("queries.jsonl", '{"_id": "1", "text": "?"}\n{"_id"', "queries.jsonl, line 2: this is not JSON."),
+        ("queries.jsonl", '["1", "?"]\n', "queries.jsonl, line 1: a line is an object with an `_id`."),
+        ("qrels.tsv", "1\tbread\t1\n2\tbread\tyes\n", "qrels.tsv, line 2: this is no judgement."),
+        ("qrels.tsv", "1 bread 1\n2 bread\n", "qrels.tsv, line 2: this is no judgement."),
+        ("qrels.tsv", "query-1\tbread\t1\n", "no question has a relevant document."),
+        ("corpus.jsonl", "", "no question has a relevant document."),
+    ],
+)
+def test_what_cannot_be_read_is_told_before_anything_is_added(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: str, told: str
+) -> None:
+    folder = written(tmp_path / "mine")
+    (folder / name).write_text(content, "utf-8")
+
+    with pytest.raises(SystemExit) as ended:
+        main([str(folder)])
+
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argument", ["{}:klingon", "{}/elsewhere"])
+def test_a_folder_or_a_language_that_is_not_there_is_told(tmp_path: Path, argument: str) -> None:
+    with pytest.raises(SystemExit):
+        main([argument.format(written(tmp_path / "mine"))])
+
+
 def test_the_project_has_all_collections_that_have_a_gate() -> None:
     assert {Path(path).name for path in contained()} == set(LEXICAL)
     licences = (CONTAINED / "README.md").read_text("utf-8")

@@ -115,6 +115,7 @@ def test_what_is_shown_decides() -> None:
     [
         (["recall=0.5"], [], [], "There is no figure 'recall'"),
         (["mrr"], [], [], "lacks a number"),
+        (["mrr=nan"], [], [], "lacks a number"),
         (["latency_p95_ms=3"], [], [], "less is better"),
         ([], [], ["much"], "lacks a number"),
     ],
@@ -147,7 +148,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path, content: str) -> None:
 
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_pictures_show_a_run_alone_and_two_side_by_side(tmp_path: Path, suffix: str) -> None:
-    before, after = run(1, 2, None, name="before <it>"), run(1, 1, 3, name="after")
+    before, after = run(1, 2, None, name="before <it>"), run(1, 1, 3, name="$_$ after")
     alone, both = tmp_path / f"alone.{suffix}", tmp_path / f"both.{suffix}"
 
     draw(alone, after)

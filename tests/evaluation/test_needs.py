@@ -45,6 +45,13 @@ def test_a_quote_is_found_in_whatever_white_space_and_case() -> None:
     assert [found.met for found in places] == [(), ("Open from NINE\nto fifteen",)]
 
 
+def test_an_accent_is_the_same_whether_it_stands_alone_or_not() -> None:
+    places = ranking(Question("1", "?", documents=("Cafe\u0301",)), [hit("a", title="CAF\u00c9")])
+    quoted = ranking(Question("1", "?", quotes=("cre\u0300me",)), [hit("a", "Cr\u00e8me")])
+
+    assert [found.met for found in (*places, *quoted)] == [("Cafe\u0301",), ("cre\u0300me",)]
+
+
 @pytest.mark.parametrize(
     ("text", "holds"),
     [

@@ -29,7 +29,7 @@ def test_json_lines_are_read(tmp_path: Path) -> None:
         "set.jsonl",
         '{"id": "a", "question": " How deep? ", "quotes": ["2.6 metres | at low water"], "document": "Harbour"}\n\n'
         '{"query": "Which\\u2028port?", "documents": ["Tern", "tern", "Tern"], "filter": {"tags": {"any": ["x"]}}}\n'
-        '{"question": "Who won?", "answerable": false, "comment": "not read"}\n',
+        '{"question": "Who won?", "documents": null, "quotes": null, "answerable": false, "comment": "not read"}\n',
     )
 
     assert read_questions(path) == [

@@ -13,7 +13,7 @@ from kyrochat.db.keyset import PageRequest
 from kyrochat.db.models import Bot
 from kyrochat.db.states import EvaluationStatus, Rating, WorkspaceRole
 from kyrochat.errors import Forbidden, InvalidInput, NotFound, ProviderUnavailable, QuotaExceeded
-from kyrochat.evaluation import question_sets, service
+from kyrochat.evaluation import question_sets, repository, service
 from kyrochat.evaluation.question_sets import NewQuestion
 from kyrochat.evaluation.running import BATCH_QUESTIONS, EvaluationRun
 from kyrochat.evaluation.scoring import ABSTAINED, NDCG
@@ -21,7 +21,7 @@ from kyrochat.evaluation.types import Question
 from kyrochat.jobs.queue import LeaseLost, Queue
 from kyrochat.retrieval.retriever import Retriever
 from kyrochat.retrieval.search import Retrieval
-from kyrochat.retrieval.search_settings import SearchSettings
+from kyrochat.retrieval.search_settings import Leg, SearchSettings
 from tests.documents.scene import as_guest
 from tests.evaluation.scene import QUESTIONS, Lab, add_rated
 from tests.factories import make_bot, make_document
@@ -75,6 +75,18 @@ async def test_documents_that_the_bot_does_not_have_are_named(lab: Lab, ada: Vie
 
     assert done.unknown == ["Puddle"]
     assert done.figures["recall@10"] == 0.5
+
+
+async def test_names_are_known_in_any_case_and_white_space_and_however_many_they_are(lab: Lab, bot: Bot) -> None:
+    url = "https://example.com/Öl"
+    document = await make_document(lab.database, bot, "Of everything.", "Правила  ÄRZTE", url=url)
+    named = ["правила ärzte", str(document.id).upper(), url.lower(), "pond"]
+    unnamed = [f"Puddle {number}" for number in range(40_000)]
+
+    async with lab.database.begin([bot.workspace_id]) as session:
+        known = await repository.known_names(session, bot.id, [*unnamed, *named])
+
+    assert known == set(named)
 
 
 async def test_progress_is_followed_from_queued_to_completed(lab: Lab, ada: Viewer, bot: Bot) -> None:
@@ -355,6 +367,7 @@ async def test_questions_follow_rules(lab: Lab, ada: Viewer, bot: Bot, question:
         SearchSettings(min_score=1.5),
         SearchSettings(alpha=-0.1),
         SearchSettings(legs=()),
+        SearchSettings(legs=(Leg.RERANK,)),
     ],
 )
 async def test_settings_follow_rules(lab: Lab, ada: Viewer, bot: Bot, settings: SearchSettings) -> None:

@@ -234,6 +234,29 @@ async def test_what_is_deleted_while_the_dense_leg_takes_its_time_is_not_shown(
     assert [passage.document_title for passage in found.passages] == ["Elbe"]
 
 
+@pytest.mark.parametrize("error", [ProviderUnavailable("Down."), None])
+async def test_what_is_deleted_while_the_dense_leg_fails_or_is_late_is_not_shown(
+    database: Database, bot: Bot, embedder: Slow, ids: dict[str, UUID], error: ProviderUnavailable | None
+) -> None:
+    assert ids
+    embedder.error = error
+    searching = asyncio.create_task(retriever(database, embedder, budget_s=20 if error else 2).retrieve(bot, QUESTION))
+    await embedder.reached.wait()
+    # The leg by words needs no longer than others like it.
+    await Retriever(database).retrieve(bot, QUESTION)
+    async with database.begin([bot.workspace_id]) as session:
+        await (await session.connection()).execute(
+            text("UPDATE documents SET deleted_at = now() WHERE title = 'Rhine'")
+        )
+    if error is not None:
+        embedder.released.set()
+
+    found = await searching
+
+    assert [passage.document_title for passage in found.passages] == ["Elbe"]
+    assert found.trace.legs[1].status is (LegStatus.LATE if error is None else LegStatus.FAILED)
+
+
 async def test_the_dense_leg_looks_into_filtered_documents_only(
     database: Database, bot: Bot, embedder: Slow, ids: dict[str, UUID]
 ) -> None:

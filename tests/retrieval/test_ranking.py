@@ -38,5 +38,15 @@ def test_measures_follow_their_definitions() -> None:
     assert reciprocal_rank(ranking, gains, 1) == 0
 
 
+def test_gains_weigh_as_they_are_graded_and_those_below_zero_as_none() -> None:
+    gains = {"a": 3.0, "b": 1.0, "rubbish": -2.0}
+    ideal = 3 + 1 / log2(3)
+
+    assert ndcg(["a", "b"], gains) == pytest.approx(1)
+    assert ndcg(["b", "a"], gains) == pytest.approx((1 + 3 / log2(3)) / ideal)
+    assert ndcg(["rubbish", "a"], gains) == pytest.approx(3 / log2(3) / ideal)
+    assert (recall(["rubbish"], gains), reciprocal_rank(["rubbish", "b"], gains)) == (0, 0.5)
+
+
 def test_measures_of_nothing_are_zero() -> None:
     assert (ndcg([], {}), recall(["a"], {}), reciprocal_rank([], {"a": 1.0}), mean([])) == (0, 0, 0, 0)

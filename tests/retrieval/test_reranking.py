@@ -1,9 +1,11 @@
 """What was found is put in order anew by a reranker on the wire, in time or not at all."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.engine import Database
@@ -90,6 +92,8 @@ BAD: list[Step] = [
     Raw(b"[1, 2, 3]"),
     Raw(b'{"results": [{"index": 0, "relevance_score": NaN}]}'),
     Raw(b"{}"),
+    Raw(b"[" * 100_000),
+    Raw(b'{"results": [%s]}' % b",".join(b'{"index": %d, "score": 1%s}' % (n, b"0" * 400) for n in range(3))),
     Answer(without_one),
     Answer(twice_the_same),
     Answer(no_number),
@@ -97,7 +101,11 @@ BAD: list[Step] = [
 ]
 
 
-@pytest.mark.parametrize("step", BAD, ids=lambda step: step.change.__name__ if isinstance(step, Answer) else str(step))
+def name_of(step: Step) -> str:
+    return step.change.__name__ if isinstance(step, Answer) else str(step)[:60]
+
+
+@pytest.mark.parametrize("step", BAD, ids=name_of)
 async def test_what_cannot_be_used_is_no_order(
     fake: RerankServer, reranker: HttpReranker, caplog: pytest.LogCaptureFixture, step: Step
 ) -> None:
@@ -144,6 +152,35 @@ async def test_a_reranker_that_is_late_or_down_is_left_out(
     assert found.passages == plain.passages
     assert found.trace.legs[-1].status is status
     assert [again.trace.cached, again.trace.legs[-1].status] == [False, LegStatus.OK]
+
+
+@dataclass(frozen=True)
+class Meanwhile:
+    """A reranker during whose work something happens, and which may fail then."""
+
+    happens: Callable[[], Awaitable[None]]
+    fails: bool
+    scheme: str = "meanwhile"
+
+    async def rerank(self, question: str, texts: Sequence[str]) -> Sequence[float]:
+        await self.happens()
+        if self.fails:
+            raise ProviderUnavailable("Down.")
+        return [0.5] * len(texts)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_is_deleted_while_a_reranker_takes_its_time_is_not_shown(
+    database: Database, bot: Bot, fails: bool
+) -> None:
+    async def delete() -> None:
+        async with database.begin([bot.workspace_id]) as session:
+            statement = text("UPDATE documents SET deleted_at = now() WHERE title = 'Loud'")
+            await (await session.connection()).execute(statement)
+
+    found = await Retriever(database, reranking=Reranking(Meanwhile(delete, fails))).retrieve(bot, QUESTION)
+
+    assert [passage.document_title for passage in found.passages] == ["Right"]
 
 
 async def test_a_reranker_that_is_not_wanted_is_not_asked(

@@ -22,8 +22,10 @@ from kyrochat.db.models import Bot, Chunk, Document, SearchVersion
 from kyrochat.db.states import VectorSetState, VectorStore
 from kyrochat.retrieval import vector_repository as rows
 from kyrochat.retrieval.retriever import Retriever
-from kyrochat.retrieval.search import Retrieval
-from kyrochat.retrieval.search_settings import DocumentFilter, Leg, SearchSettings
+from kyrochat.retrieval.search import IndexState, Retrieval, Search
+from kyrochat.retrieval.search_cache import MAX_BYTES, SearchCache
+from kyrochat.retrieval.search_settings import DocumentFilter, Leg, MetadataCondition, SearchSettings
+from kyrochat.retrieval.trace import SearchTrace
 from kyrochat.retrieval.vector_repository import ChunkText
 from tests.factories import make_bot, make_document, make_viewer
 from tests.retrieval.dense.scene import Words, dense_on, inside
@@ -93,6 +95,36 @@ async def test_another_question_bot_or_setting_is_another_search(database: Datab
 
     assert [each.trace.cached for each in found] == [False] * 6
     assert [titles(each) for each in found] == [{"Rhine"}, {"Rhine"}, {"Rhine"}, set(), set(), set()]
+
+
+async def test_a_filter_for_one_and_a_filter_for_true_are_two(database: Database, bot: Bot) -> None:
+    for name, value in {"Rhine": True, "Elbe": 1}.items():
+        await make_document(database, bot, f"The {name} is a river with water.", name, attributes={"big": value})
+    retriever = Retriever(database)
+
+    async def found(value: bool | float) -> tuple[set[str], str]:
+        wanted = DocumentFilter(metadata=(MetadataCondition("big", equals=value),))
+        result = await retriever.retrieve(bot, QUESTION, SearchSettings(filter=wanted))
+        return titles(result), repr(result.trace.settings.filter.metadata[0].equals)
+
+    assert await found(1) == ({"Elbe"}, "1")
+    assert await found(True) == ({"Rhine"}, "True")
+    assert await found(1.0) == ({"Elbe"}, "1.0")
+
+
+def test_what_searches_were_asked_for_has_its_share_of_the_room(bot: Bot) -> None:
+    cache, searches = SearchCache(), []
+    for number in range(400):
+        values = tuple(f"{number} {value} " + "x" * 480 for value in range(50))
+        wanted = DocumentFilter(metadata=tuple(MetadataCondition(f"key{key}", any_of=values) for key in range(10)))
+        settings = SearchSettings(filter=wanted).resolved(bot)
+        search = Search(bot, QUESTION, settings, None, IndexState(1, 1, 1, 1))
+        cache.put(search, Retrieval((), SearchTrace(QUESTION, settings)))
+        searches.append(search)
+
+    kept = sum(len(repr(search.used)) for search in searches if cache.get(search) is not None)
+
+    assert 0 < kept <= MAX_BYTES
 
 
 async def test_of_a_bot_that_is_deleted_nothing_is_remembered(database: Database, bot: Bot) -> None:

@@ -78,6 +78,28 @@ def test_what_says_the_same_counts_once() -> None:
     ]
 
 
+@given(st.lists(st.lists(st.sampled_from("abcd12"), max_size=14), max_size=12))
+def test_texts_repeat_another_when_they_share_nine_tenths_and_all_figures(pages: list[list[str]]) -> None:
+    def parts(words: list[str]) -> set[tuple[str, ...]]:
+        return {tuple(words[place : place + 4]) for place in range(max(len(words) - 3, 1))}
+
+    def say_the_same(one: list[str], other: list[str]) -> bool:
+        figures = [[word for word in words if word.isdigit()] for words in (one, other)]
+        mine, its = parts(one), parts(other)
+        return figures[0] == figures[1] and len(mine & its) >= 0.9 * len(mine | its)
+
+    # Long enough that a word more or less is a tenth.
+    pages = [[*"efghijklmnopqrstuvw", *words] for words in pages]
+    kept: list[int] = []
+    for number, words in enumerate(pages):
+        if not any(say_the_same(words, pages[other]) for other in kept):
+            kept.append(number)
+
+    chosen = groups([found(number, 0.9, " ".join(words)) for number, words in enumerate(pages)], top_k=20)
+
+    assert chosen == [[number] for number in kept]
+
+
 def test_chinese_pages_that_differ_in_a_word_count_once_too() -> None:
     page = "莱茵河发源于阿尔卑斯山,流经瑞士、德国和荷兰,最后注入北海。沿岸有许多城堡和葡萄园,游客每年都来参观。" * 2
     ranked = [found(1, 0.9, page), found(2, 0.8, page + "谢谢"), found(3, 0.7, "易北河流经德累斯顿。")]

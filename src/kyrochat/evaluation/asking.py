@@ -66,7 +66,7 @@ class BotAsker:
         wanted = sorted({name for question in questions for name in question.documents})
         async with self.database.begin([self.bot.workspace_id]) as session:
             known = await repository.known_names(session, self.bot.id, wanted)
-        return [name for name in wanted if name.lower() not in known]
+        return [name for name in wanted if name not in known]
 
 
 async def ask_all(asker: Asker, questions: Sequence[Question]) -> AsyncGenerator[Scored, None]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite, nan
 
 from kyrochat.errors import InvalidInput
 from kyrochat.evaluation.comparison import LESS_IS_BETTER, Comparison
@@ -64,9 +65,12 @@ def _limit(text: str, option: str) -> tuple[str, float]:
     if option == "fail-under" and known in LESS_IS_BETTER:
         raise InvalidInput.at(option, f"Of {known} less is better: use --fail-over.")
     try:
-        return known, float(number)
-    except ValueError as error:
-        raise InvalidInput.at(option, f"{text!r} lacks a number: write it as {known}=0.7.") from error
+        limit = float(number)
+    except ValueError:
+        limit = nan
+    if not isfinite(limit):  # nothing is below, above or worse than what is no number
+        raise InvalidInput.at(option, f"{text!r} lacks a number: write it as {known}=0.7.")
+    return known, limit
 
 
 def _missing(name: str) -> str:

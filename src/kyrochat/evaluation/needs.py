@@ -1,6 +1,7 @@
 """Tells which passages are what a question was to find."""
 
 from collections.abc import Sequence
+from unicodedata import normalize
 
 from kyrochat.evaluation.types import Found, Hit, Question
 
@@ -10,8 +11,8 @@ MIN_PART_CHARS = 30
 
 
 def plain(text: str) -> str:
-    """Return a text as it is compared: in lower case, white space as one space."""
-    return " ".join(text.lower().split())
+    """Return a text as it is compared: in lower case, white space as one space, accents as one with their letters."""
+    return " ".join(normalize("NFC", text).lower().split())
 
 
 def ranking(question: Question, hits: Sequence[Hit]) -> tuple[Found, ...]:

@@ -45,8 +45,10 @@ def draw(path: Path, run: Run, baseline: Run | None = None, comparison: Comparis
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    # Ids in the SVG that are the same for the same figures, and letters that stay text.
-    with rc_context({"svg.hashsalt": "kyrochat", "svg.fonttype": "none", "font.size": 9}):
+    # Ids in the SVG that are the same for the same figures, and letters that stay text, dollars in names as well.
+    with rc_context(
+        {"svg.hashsalt": "kyrochat", "svg.fonttype": "none", "font.size": 9, "text.parse_math": False},
+    ):
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         FigureCanvasAgg(figure)
         left, right = figure.subplots(1, 2)

@@ -108,9 +108,11 @@ def _question(row: Mapping[str, Any], where: str, place: int) -> Question:
     fields: dict[str, Any] = {}
     for name, value in row.items():
         known = _FIELDS.get(name.strip().lower())
+        if known is None or value is None:
+            continue
         if known in ("documents", "quotes"):
             fields[known] = (*fields.get(known, ()), *_texts(value, name, where))
-        elif known is not None and value is not None:
+        else:
             fields[known] = value
     answerable = _flag(fields.pop("answerable", None), where)
     question = Question(

@@ -108,6 +108,7 @@ class RemoteAsker:
                 for found in data["search"]
             ),
             milliseconds,
+            degraded=None,  # `search` does not say
         )
 
 

@@ -1,9 +1,9 @@
 """Queries of evaluation. What belongs to a deleted bot is not found."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, func, or_, text
+from sqlalchemy import delete, func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -11,6 +11,7 @@ from kyrochat.db.keyset import Page, PageRequest, page
 from kyrochat.db.models import Bot, Document, Evaluation, EvaluationQuestion, EvaluationResult, QuestionSet
 from kyrochat.db.states import EvaluationStatus
 from kyrochat.db.tenancy import Reach
+from kyrochat.evaluation.needs import plain
 
 UNFINISHED = (EvaluationStatus.QUEUED, EvaluationStatus.RUNNING)
 
@@ -23,25 +24,21 @@ async def names(session: AsyncSession, bot_id: UUID, document_ids: Iterable[UUID
     return {row_id: frozenset(filter(None, (title, url))) for row_id, title, url in await session.exec(query)}
 
 
-async def known_names(session: AsyncSession, bot_id: UUID, wanted: Sequence[str]) -> set[str]:
-    """Return those names, in lower case, by which the bot has a document: a title, an address or an id."""
-    low = [name.lower() for name in wanted]
-    ids = [row_id for name in low if (row_id := _uuid(name)) is not None]
-    title, url = func.lower(Document.title), func.lower(Document.url)
-    query = select(Document.id, title, url).where(
-        Document.bot_id == bot_id,
-        col(Document.deleted_at).is_(None),
-        or_(title.in_(low), url.in_(low), col(Document.id).in_(ids)),
-    )
-    found = {name for row in await session.exec(query) for name in (str(row[0]), row[1], row[2]) if name}
-    return found.intersection(low)
+async def known_names(session: AsyncSession, bot_id: UUID, wanted: Collection[str]) -> set[str]:
+    """Return those names by which the bot has a document: a title, an address or an id, as `needs` compares them.
 
-
-def _uuid(value: str) -> UUID | None:
-    try:
-        return UUID(value)
-    except ValueError:
-        return None
+    In one pass over the bot's documents: PostgreSQL may know no capitals but those of ASCII, and thousands of names
+    are more than a statement takes.
+    """
+    open_names = {plain(name) for name in wanted}
+    found: set[str] = set()
+    if open_names:
+        query = select(Document.id, Document.title, Document.url).where(
+            Document.bot_id == bot_id, col(Document.deleted_at).is_(None)
+        )
+        async for row_id, title, url in await (await session.connection()).stream(query):
+            found |= open_names & {plain(str(row_id)), plain(title), plain(url or "")}
+    return {name for name in wanted if plain(name) in found}
 
 
 async def lock_limits(session: AsyncSession, workspace_id: UUID) -> None:

@@ -101,7 +101,7 @@ class EvaluationRun:
             pairs = await repository.all_results(session, evaluation.id)
             expected = sorted({name for _, question in pairs for name in question.documents})
             known = await repository.known_names(session, bot.id, expected)
-            evaluation.unknown = [name for name in expected if name.lower() not in known][:NAMED_UNKNOWN]
+            evaluation.unknown = [name for name in expected if name not in known][:NAMED_UNKNOWN]
             evaluation.figures = summary(scored_all(pairs))
             evaluation.status, evaluation.done_count = EvaluationStatus.COMPLETED, len(pairs)
             evaluation.question_count = len(pairs)

@@ -61,8 +61,10 @@ def summary(results: Iterable[Scored]) -> dict[str, float]:
         figures[EMPTY] = mean([float(not each.ranking) for each in answerable])
     if scored:
         figures[UNANSWERABLE] = len(others) / len(scored)
-        figures[DEGRADED] = mean([float(each.degraded) for each in scored])
         figures |= latencies([each.milliseconds for each in scored])
+    told = [float(each.degraded) for each in scored if each.degraded is not None]
+    if told:
+        figures[DEGRADED] = mean(told)
     if others:
         figures[ABSTAINED] = mean([float(not each.ranking) for each in others])
     return figures

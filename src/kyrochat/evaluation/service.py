@@ -8,7 +8,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.accounts.permissions import Act
 from kyrochat.accounts.viewer import Viewer
-from kyrochat.bots.service import MAX_TOP_K
 from kyrochat.db.changes import Changes, evaluation_topic
 from kyrochat.db.columns import new_id
 from kyrochat.db.engine import Database
@@ -25,6 +24,7 @@ from kyrochat.jobs.queue import dequeue, enqueue
 from kyrochat.rates.limits import EVALUATIONS_PER_USER
 from kyrochat.rates.service import NO_LIMITS, Rates
 from kyrochat.retrieval.search_settings import SearchSettings
+from kyrochat.retrieval.settings_rules import check_settings
 from kyrochat.rules import Rules
 
 MAX_EVALUATIONS = 200
@@ -55,7 +55,7 @@ class EvaluationService:
         """
         rules = Rules()
         name = rules.text("name", name, max_chars=MAX_NAME_CHARS)
-        _check_settings(rules, settings)
+        check_settings(rules, settings)
         rules.enforce()
         await self.rates.charge(EVALUATIONS_PER_USER, viewer.counted_as)
         async with self.database.begin(viewer.workspaces) as session:
@@ -194,14 +194,3 @@ class EvaluationService:
 def job_key(evaluation_id: UUID) -> str:
     """Return the key of an evaluation's one job."""
     return f"{EVALUATE}:{evaluation_id}"
-
-
-def _check_settings(rules: Rules, settings: SearchSettings) -> None:
-    if settings.top_k is not None:
-        rules.number("topK", settings.top_k, least=1, most=MAX_TOP_K)
-    if settings.min_score is not None:
-        rules.number("minScore", settings.min_score, least=0, most=1)
-    if settings.alpha is not None:
-        rules.number("alpha", settings.alpha, least=0, most=1)
-    if settings.legs is not None and not settings.legs:
-        rules.add("legs", "At least one leg must search.")

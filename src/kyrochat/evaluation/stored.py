@@ -31,7 +31,7 @@ def result_row(evaluation: Evaluation, question_id: UUID, scored: Scored) -> Eva
         ranking=[[found.document, found.score, [numbers[need] for need in found.met]] for found in scored.ranking],
         measures=dict(scored.measures),
         milliseconds=scored.milliseconds,
-        degraded=scored.degraded,
+        degraded=bool(scored.degraded),
     )
 
 

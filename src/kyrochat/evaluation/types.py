@@ -58,11 +58,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a search has found for a question, best first. Without a leg that was late or down it is `degraded`."""
+    """What a search has found for a question, best first.
+
+    Without a leg that was late or down it is `degraded`; None where nobody tells.
+    """
 
     hits: tuple[Hit, ...]
     milliseconds: float
-    degraded: bool = False
+    degraded: bool | None = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class Scored:
     ranking: tuple[Found, ...]
     measures: Mapping[str, float]
     milliseconds: float
-    degraded: bool = False
+    degraded: bool | None = False
 
     @property
     def missed(self) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ class EvaluatedQuestion:
             question=EvaluationQuestion.from_value(scored.question),
             figures=QuestionFigures.from_measures(scored.measures) if scored.measures else None,
             milliseconds=scored.milliseconds,
-            degraded=scored.degraded,
+            degraded=bool(scored.degraded),
             missed=list(scored.missed),
             ranking=[
                 EvaluatedPlace(document_id_=UUID(found.document), rank=place, score=found.score, met=list(found.met))

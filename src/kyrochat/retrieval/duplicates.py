@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from itertools import chain
 from uuid import UUID
 
 from kyrochat.retrieval.types import Passage
@@ -21,7 +22,8 @@ class Seen:
     """The passages that were chosen, by what they say."""
 
     _texts: dict[tuple[str, ...], UUID] = field(default_factory=dict)
-    _shingles: dict[UUID, tuple[tuple[str, ...], frozenset[int]]] = field(default_factory=dict)
+    # By figures and one shingle: passages in the order in which they were noted.
+    _shingles: dict[tuple[tuple[str, ...], int], list[tuple[UUID, frozenset[int]]]] = field(default_factory=dict)
 
     def add(self, passage: Passage) -> UUID | None:
         """Note a passage, unless one that says the same was noted before: return that one's chunk."""
@@ -30,16 +32,22 @@ class Seen:
             return same
         figures = tuple(word for word in words if not word.isalpha())
         mine = _shingles(words)
-        for other, (its_figures, theirs) in self._shingles.items():
-            fewer, more = sorted((len(mine), len(theirs)))
-            may_be = figures == its_figures and fewer >= SAME_SHARE * more
-            if may_be and len(mine & theirs) >= SAME_SHARE * len(mine | theirs):
+        places = [self._shingles.setdefault((figures, shingle), []) for shingle in _tellers(mine)]
+        for other, theirs in chain.from_iterable(places):
+            shared = len(mine & theirs)
+            if shared >= SAME_SHARE * (len(mine) + len(theirs) - shared):
                 return other
         self._texts[words] = passage.chunk_id
-        self._shingles[passage.chunk_id] = (figures, mine)
+        for noted in places:
+            noted.append((passage.chunk_id, mine))
         return None
 
 
 def _shingles(words: tuple[str, ...]) -> frozenset[int]:
     count = max(len(words) - SHINGLE_WORDS + 1, 1)
     return frozenset(hash(words[place : place + SHINGLE_WORDS]) for place in range(count))
+
+
+def _tellers(shingles: frozenset[int]) -> list[int]:
+    """Return the least shingles, one more than a text may lack of one that says the same: they have one in common."""
+    return sorted(shingles)[: len(shingles) - int(SAME_SHARE * len(shingles)) + 1]

@@ -56,14 +56,15 @@ class HttpReranker:
             return ()
         try:
             response = await self.client.post(self.url, json=self._body(question, texts))
-            answer = response.json() if response.status_code == 200 and _is_short(response) else None
-        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+            is_answer = response.status_code == 200 and _is_short(response)
+            scores = _scores(response.json(), len(texts)) if is_answer else None
+        # The last two: brackets without end, and a number that no float can hold.
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, RecursionError, OverflowError) as error:
             log.warning("Asking the reranker failed: %s", type(error).__name__)
             raise ProviderUnavailable("The reranker could not be reached, or broke off.") from None
         if response.status_code != 200:
             log.warning("The reranker refused a request: %d", response.status_code)
             raise ProviderUnavailable(f"The reranker answered with status {response.status_code}.")
-        scores = _scores(answer, len(texts))
         if scores is None:
             raise ProviderUnavailable("The reranker sent an answer that cannot be read.")
         return _shares(scores)

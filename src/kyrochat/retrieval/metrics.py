@@ -5,9 +5,12 @@ from math import log2
 
 
 def ndcg(ranking: Sequence[str], gains: Mapping[str, float], depth: int = 10) -> float:
-    """Return the normalised discounted cumulative gain of the first `depth` ids; 0 if nothing is relevant."""
-    ideal = sum(gain / log2(i + 2) for i, gain in enumerate(sorted(gains.values(), reverse=True)[:depth]))
-    found = sum(gains.get(item, 0.0) / log2(i + 2) for i, item in enumerate(ranking[:depth]))
+    """Return the normalised discounted cumulative gain of the first `depth` ids; 0 if nothing is relevant.
+
+    Gains below 0, which some judges give to rubbish, count as 0.
+    """
+    ideal = sum(max(gain, 0.0) / log2(i + 2) for i, gain in enumerate(sorted(gains.values(), reverse=True)[:depth]))
+    found = sum(max(gains.get(item, 0.0), 0.0) / log2(i + 2) for i, item in enumerate(ranking[:depth]))
     return found / ideal if ideal > 0 else 0.0
 
 

@@ -31,8 +31,8 @@ class PineconeIndexes:
         return self._opened[dimensions]
 
     def opened(self) -> Collection[int]:
-        """Return the lengths that `of` was asked for."""
-        return tuple(self._opened)
+        """Return the lengths that `of` was asked for; 0 is none, but that of a set without its first vector."""
+        return tuple(length for length in self._opened if length)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -67,12 +67,14 @@ class Retriever:
             return replace(known, trace=trace)
         lexical, dense = await self._run_legs(search)
         fusing = perf_counter()
-        ranked = await self._together(search, lexical.value or LexicalHits(), dense.value)
+        ranked = await self._together(search, lexical.value or LexicalHits(), dense)
         fused_in = Step("fusion", milliseconds_since(fusing))
         legs = [lexical.report, dense.report]
         if self.reranking is not None:
             ranked, report = await self.reranking.rerank(search, ranked)
             legs.append(report)
+            if report.status is not LegStatus.OFF:
+                ranked = await self._still_live(search, ranked)
         result = await self._chosen(search, ranked, tuple(legs), (fused_in,), started)
         SEARCHES.labels("documents").observe(result.trace.milliseconds / 1000)
         for leg in result.trace.legs:
@@ -121,14 +123,15 @@ class Retriever:
         outcome = await run(Leg.LEXICAL, work(), budget_s=self.lexical_budget_s, scheme=LEXICAL_SCHEME)
         return outcome.counting(len(outcome.value.passages) if outcome.value else 0)
 
-    async def _together(self, search: Search, lexical: LexicalHits, dense: DenseHits | None) -> list[Ranked]:
-        if dense is None or not dense.hits:
-            return rank(lexical, Near(), search.used.alpha)
-        words, bot = self._words, search.bot
+    async def _together(self, search: Search, lexical: LexicalHits, outcome: Outcome[DenseHits]) -> list[Ranked]:
+        words, bot, dense = self._words, search.bot, outcome.value
         by_words = {passage.chunk_id for passage in lexical.passages}
-        ids = by_words | {chunk_id for chunk_id, _ in dense.hits}
+        ids = by_words | {chunk_id for chunk_id, _ in (dense.hits if dense else ())}
+        if outcome.report.status is LegStatus.OFF or not ids:
+            return rank(lexical, Near(), search.used.alpha)
         async with self.database.begin([bot.workspace_id]) as session:
-            # The dense leg takes its time: only what is live by now may be shown, whatever an index still holds.
+            # The dense leg takes its time, most of all one that fails or is late: only what is live by now may be
+            # shown, whatever an index still holds.
             await session.connection(execution_options=ONE_SNAPSHOT)
             found = await repository.passages(session, dict.fromkeys(ids, 0.0), bot_id=bot.id)
             if not by_words <= found.keys():
@@ -138,10 +141,19 @@ class Retriever:
                 among = set(search.documents)
                 found = {chunk_id: each for chunk_id, each in found.items() if each.document_id in among}
             by_word = await words.scores(session, bot, lexical, found)
+        if dense is None or not dense.hits:
+            return rank(lexical, Near(), search.used.alpha)
         by_meaning = await DenseLeg(self.dense, self.embeddings).scores(
             dense, [passage.chunk_id for passage in lexical.passages]
         )
         return rank(lexical, Near(dense.hits, found, by_word, by_meaning), search.used.alpha)
+
+    async def _still_live(self, search: Search, ranked: list[Ranked]) -> list[Ranked]:
+        """Return what can be found by now: a reranker takes its time, too."""
+        ids = [each.passage.chunk_id for each in ranked]
+        async with self.database.begin([search.bot.workspace_id]) as session:
+            live = await repository.passages(session, dict.fromkeys(ids, 0.0), bot_id=search.bot.id)
+        return [each for each in ranked if each.passage.chunk_id in live]
 
     async def _chosen(
         self,

@@ -22,7 +22,9 @@ ITEM_BYTES = 800
 
 def _size(result: Retrieval) -> int:
     texts = sum(getsizeof(passage.text) for passage in result.passages)
-    return texts + ITEM_BYTES * (1 + len(result.passages) + len(result.trace.candidates))
+    # In the key and in the trace: a filter may have more in it than it lets through.
+    asked = 2 * (getsizeof(result.trace.query) + getsizeof(repr(result.trace.settings)))
+    return texts + asked + ITEM_BYTES * (1 + len(result.passages) + len(result.trace.candidates))
 
 
 def _new() -> "TTLCache[Hashable, Retrieval]":
@@ -46,4 +48,5 @@ class SearchCache:
 
 
 def _key(search: Search) -> Hashable:
-    return search.bot.workspace_id, search.bot.id, search.state, search.question, search.used
+    # As it is written: to Python true is 1, to a filter it is not.
+    return search.bot.workspace_id, search.bot.id, search.state, search.question, repr(search.used)

@@ -1,9 +1,11 @@
 """Chooses, of all that was found, what is shown and used: good enough, nothing twice, neighbours together, and not all
 from one document where others have something to say."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from itertools import chain
 from math import ceil
 from uuid import UUID
 
@@ -64,15 +66,16 @@ class Selection:
 def select(ranked: Sequence[Ranked], used: UsedSettings) -> Selection:
     """Choose up to `top_k` passages from what was found, best first."""
     share = max(LEAST_OF_DOCUMENT, ceil(used.top_k * DOCUMENT_SHARE))
-    groups: list[Group] = []
+    by_document: defaultdict[UUID, list[Group]] = defaultdict(list)
+    count = 0
     fates: dict[UUID, tuple[Fate, UUID | None]] = {}
     seen = Seen()
     waiting = [(-each.passage.score, place, each) for place, each in enumerate(ranked)]
-    while waiting and len(groups) < used.top_k:
+    while waiting and count < used.top_k:
         weight, place, each = heappop(waiting)
         passage = each.passage
-        crowded = sum(1 for group in groups if group.first.document_id == passage.document_id) >= share
-        worth = -passage.score * (CROWDED if crowded else 1.0)
+        of_document = by_document[passage.document_id]
+        worth = -passage.score * (CROWDED if len(of_document) >= share else 1.0)
         if worth > weight:  # its document has had its share since
             heappush(waiting, (worth, place, each))
         elif passage.score < used.min_score:
@@ -80,7 +83,10 @@ def select(ranked: Sequence[Ranked], used: UsedSettings) -> Selection:
         elif (same := seen.add(passage)) is not None:
             fates[passage.chunk_id] = (Fate.DUPLICATE, same)
         else:
-            _add(groups, Group([each]))
+            count -= len(of_document)
+            _add(of_document, Group([each]))
+            count += len(of_document)
+    groups = list(chain.from_iterable(by_document.values()))
     for group in groups:
         best = group.best.passage.chunk_id
         for member in group.members:
@@ -89,22 +95,23 @@ def select(ranked: Sequence[Ranked], used: UsedSettings) -> Selection:
     least = min((each.passage.score for group in groups for each in group.members), default=0.0)
     for _, _, each in waiting:
         fates[each.passage.chunk_id] = (_fate_of_rest(each.passage.score, least, used), None)
+    places = {each.passage.chunk_id: place for place, each in enumerate(ranked, start=1)}
     return Selection(
-        tuple(sorted(groups, key=lambda group: -group.best.passage.score)),
+        tuple(sorted(groups, key=lambda group: (-group.best.passage.score, places[group.best.passage.chunk_id]))),
         tuple(_candidate(each, place, *fates[each.passage.chunk_id]) for place, each in enumerate(ranked, start=1)),
     )
 
 
-def _add(groups: list[Group], new: Group) -> None:
-    """Add a group, together with the neighbours that it has."""
+def _add(of_document: list[Group], new: Group) -> None:
+    """Add a group to those of its document, together with the neighbours that it has."""
     for side in ("before", "after"):
-        for other in groups:
+        for other in of_document:
             ahead, behind = (other, new) if side == "before" else (new, other)
             if ahead.goes_on_with(behind):
-                groups.remove(other)
+                of_document.remove(other)
                 new = Group([*ahead.members, *behind.members])
                 break
-    groups.append(new)
+    of_document.append(new)
 
 
 def _fate_of_rest(score: float, least: float, used: UsedSettings) -> Fate:
