@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kyrochat.graphql.link_pages import page_documents
 from kyrochat.trusted.documents import document_hash
 from tests.graphql_client import GraphQLClient, visiting
 from tests.server_process import Server, serving
@@ -72,6 +73,12 @@ async def test_a_file_has_the_id_that_its_bytes_have(server: Server, visitor: Gr
     await documents(server, "register", tmp_path)
 
     assert await codes(visitor, documentId=hashlib.sha256(written).hexdigest()) == []
+
+
+async def test_the_servers_own_pages_go_on(visitor: GraphQLClient) -> None:
+    for document in page_documents():
+        refused = await codes(visitor, query=document)
+        assert not [code for code in refused if code.startswith("PERSISTED_QUERY")], document
 
 
 async def test_what_build_tools_write_is_read(server: Server, visitor: GraphQLClient, tmp_path: Path) -> None:
