@@ -1,12 +1,14 @@
 """`kyrochat documents` beside a running server that runs no other documents."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
+from kyrochat.graphql.link_pages import page_documents
 from kyrochat.trusted.documents import document_hash
 from tests.graphql_client import GraphQLClient, visiting
 from tests.server_process import Server, serving
@@ -63,6 +65,20 @@ async def test_a_server_runs_a_document_as_soon_as_it_is_registered(
     assert await documents(server, "register", tmp_path) == "Registered 0 documents; 1 were there.\n"
     (line,) = (await documents(server, "list")).splitlines()
     assert (line.split("  ")[0], line.split("  ")[2]) == (document_hash(INFO), "query Info")
+
+
+async def test_a_file_has_the_id_that_its_bytes_have(server: Server, visitor: GraphQLClient, tmp_path: Path) -> None:
+    written = b"query Lines {\r\n  serverInfo { version }\r\n}\r\n"
+    (tmp_path / "lines.graphql").write_bytes(written)
+    await documents(server, "register", tmp_path)
+
+    assert await codes(visitor, documentId=hashlib.sha256(written).hexdigest()) == []
+
+
+async def test_the_servers_own_pages_go_on(visitor: GraphQLClient) -> None:
+    for document in page_documents():
+        refused = await codes(visitor, query=document)
+        assert not [code for code in refused if code.startswith("PERSISTED_QUERY")], document
 
 
 async def test_what_build_tools_write_is_read(server: Server, visitor: GraphQLClient, tmp_path: Path) -> None:

@@ -40,6 +40,19 @@ def test_every_type_field_argument_and_value_is_in_the_reference(pages: dict[str
     assert "None" not in re.findall(r"\| (\w+) \|$", whole, re.M)
 
 
+def test_every_problem_is_explained() -> None:
+    explained = (ROOT / "docs" / "errors.md").read_text("utf-8")
+    schema = build_schema()._schema
+    problem = schema.type_map["Problem"]
+    assert isinstance(problem, GraphQLInterfaceType)
+
+    missing = [
+        each.name for each in schema.get_implementations(problem).objects if f"| `{each.name}` |" not in explained
+    ]
+
+    assert missing == []
+
+
 def test_every_setting_and_command_is_in_the_reference(pages: dict[str, str]) -> None:
     def commands(group: Group, name: str) -> list[str]:
         found = []

@@ -19,6 +19,7 @@ from kyrochat.graphql.browsers import page_of
 from kyrochat.graphql.context import Context
 from kyrochat.graphql.export_route import export_route
 from kyrochat.graphql.ids import global_id, row_id
+from kyrochat.graphql.link_pages import page_documents
 from kyrochat.graphql.metrics_route import RequestMetrics, metrics_route
 from kyrochat.graphql.pages import page_routes
 from kyrochat.graphql.schema import build_schema
@@ -39,6 +40,7 @@ from kyrochat.retrieval.vector_status import tell_of_other_schemes
 from kyrochat.runtime import Runtime, running
 from kyrochat.setting_values import TrustedDocumentsRule
 from kyrochat.settings import Settings
+from kyrochat.trusted.documents import document_hash
 
 MAX_USER_AGENT_CHARS = 300
 # What a multipart request is longer than its file.
@@ -52,6 +54,7 @@ class KyroApp:
         self._settings, self._access, self._provided = settings, access, provided
         self._runtime: Runtime | None = None
         self._is_draining = False
+        self._page_documents = {document_hash(each): each for each in page_documents()}
         origins = Origins.of(settings.origins).allowed
         self.view = GraphQLView(
             build_schema(introspection=settings.allows_introspection),
@@ -183,7 +186,8 @@ class KyroApp:
         return Grant(viewer.counted_as, left_s, ended, presence.close)
 
     async def _find_document(self, sha256: str) -> str | None:
-        return await self.runtime.trusted.text(sha256)
+        # The server's own pages go on where nothing else is run but what is registered.
+        return self._page_documents.get(sha256) or await self.runtime.trusted.text(sha256)
 
     def _client(self, connection: HTTPConnection) -> Client:
         user_agent = connection.headers.get("user-agent", "")[:MAX_USER_AGENT_CHARS]

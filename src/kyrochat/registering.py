@@ -94,7 +94,8 @@ def read_documents(path: Path) -> Iterator[FoundDocument]:
                 yield from read_documents(file)
         return
     try:
-        text = path.read_text(encoding="utf-8")
+        # Letter by letter: the id is the SHA-256 of just this, whatever its lines end with.
+        text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError:
         raise InvalidInput.at("paths", f"{path} is not UTF-8 text.") from None
     if path.suffix != ".json":

@@ -91,7 +91,7 @@ async def test_nobody_ends_a_session_of_somebody_else(doors: Doors, database: Da
     for session_id in (ada_session, new_id()):
         with pytest.raises(NotFound):
             await doors.sessions.end_one(bob, session_id)
-    assert await doors.sessions.find(bob, ada_session) is None
+    assert await doors.sessions.many(bob, [ada_session]) == []
 
     assert await doors.is_open(ada)
     assert await acts(database) == before
@@ -166,7 +166,7 @@ async def test_a_key_is_nobody_who_signs_in_or_out(doors: Doors) -> None:
         for call in (
             doors.sessions.page(attempt, PageRequest(1)),
             doors.sessions.count(attempt),
-            doors.sessions.find(attempt, person.session_id or new_id()),
+            doors.sessions.many(attempt, [person.session_id or new_id()]),
             doors.sessions.end_one(attempt, person.session_id or new_id()),
             doors.sessions.logout_everywhere(attempt),
         ):

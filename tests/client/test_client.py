@@ -7,20 +7,26 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 from graphql import parse, validate
 
 from kyrochat.client import AnswerFailed, AsyncKyroChat, Bot, ConnectionLost, KyroChat, KyroChatError, operations
 from kyrochat.graphql.schema import build_schema
 from tests.client.cutting_proxy import cutting
+from tests.client.told import Losing, Told, told
 from tests.server_process import Server, serving
 
 NOTE = "The tower clock is wound on Mondays. The keys hang behind the counter. Ask the porter for the lamp."
 QUESTION = "When is the tower clock wound?"
 RATED = """query ($id: ID!) { node(id: $id) { ... on Message {
   siblings { count } feedback { rating comment } } } }"""
+ASKED = """query ($id: ID!) { bot(id: $id) { conversations(first: 9) { nodes {
+  messages(first: 9) { nodes { role text } } } } } }"""
+RUN_OUT = KyroChatError("The access token has expired.", "UNAUTHENTICATED")
 PASSWORD = "correct horse battery"
 _people = itertools.count(1)
 
@@ -43,6 +49,17 @@ async def with_note(chat: AsyncKyroChat) -> Bot:
     document = await chat.until_ready(await chat.add_text(bot, "Clock", NOTE))
     assert (document.title, document.status, document.progress) == ("Clock", "READY", 1.0)
     return bot
+
+
+async def questions(chat: AsyncKyroChat, bot: Bot) -> list[str]:
+    """Return what was asked in all conversations with a bot."""
+    found = await chat.execute(ASKED, {"id": bot.id})
+    messages = [message for each in found["conversations"]["nodes"] for message in each["messages"]["nodes"]]
+    return [message["text"] for message in messages if message["role"] == "USER"]
+
+
+def delta(sequence: int, text: str) -> dict[str, Any]:
+    return {"__typename": "TextDelta", "sequence": sequence, "text": text}
 
 
 async def test_from_an_account_to_a_cited_answer(server: Server, tmp_path: Path) -> None:
@@ -127,6 +144,43 @@ async def test_a_server_that_stays_away_is_told_and_the_answer_can_be_taken_up_a
             await nowhere.bots()
 
 
+@pytest.mark.parametrize("beyond", [0, 1000])
+async def test_an_answer_that_has_ended_is_told_at_once_to_who_has_seen_it_all(server: Server, beyond: int) -> None:
+    async with AsyncKyroChat(server.url) as chat:
+        bot = await with_note(chat)
+        first = await chat.ask(bot, QUESTION).whole()
+
+        again = chat.answer(first.id, after=first.sequence + beyond)
+        pieces = [piece async for piece in again]
+
+    assert pieces == []
+    assert (again.text, again.citations, again.status) == (first.text, first.citations, "COMPLETED")
+
+
+async def test_a_question_is_asked_once_though_what_came_back_was_lost(server: Server) -> None:
+    async with (
+        httpx2.AsyncClient(transport=Losing("sendMessage")) as http,
+        AsyncKyroChat(server.url, patience_s=0, http=http) as chat,
+    ):
+        bot = await with_note(chat)
+        answer = chat.ask(bot, QUESTION)
+        with pytest.raises(ConnectionLost):
+            await answer.whole()
+
+        assert "Mondays" in (await answer.whole()).text
+        assert await questions(chat, bot) == [QUESTION]
+
+
+async def test_a_question_is_asked_once_by_who_stops_it_while_it_is_sent(server: Server) -> None:
+    async with AsyncKyroChat(server.url) as chat:
+        bot = await with_note(chat)
+        answer = chat.ask(bot, QUESTION)
+
+        await asyncio.gather(answer.whole(), answer.stop())
+
+        assert await questions(chat, bot) == [QUESTION]
+
+
 async def test_a_question_can_be_answered_again_and_its_answers_be_rated(server: Server) -> None:
     async with AsyncKyroChat(server.url) as chat:
         bot = await with_note(chat)
@@ -185,6 +239,63 @@ async def test_a_session_is_renewed_by_itself(server: Server, tmp_path: Path) ->
         (tmp_path / "hours.txt").write_text("The reading room opens at nine on weekdays.")
         chat._connection._credential = "expired"
         assert (await chat.add_file(bot, tmp_path / "hours.txt")).title == "hours.txt"
+
+
+async def test_a_session_outlives_a_renewal_whose_answer_was_lost(server: Server) -> None:
+    async with (
+        httpx2.AsyncClient(transport=Losing("refreshSession")) as http,
+        AsyncKyroChat(server.url, http=http) as chat,
+    ):
+        await chat.register(*account())
+        for _ in range(2):
+            chat._connection._credential = "expired"
+            assert await chat.bots() == []
+
+
+async def test_a_session_that_has_ended_is_not_renewed_again_and_again(server: Server) -> None:
+    async with AsyncKyroChat(server.url) as chat:
+        await chat.register(*account())
+        assert await chat.execute("mutation { logout }") is True
+        with pytest.raises(KyroChatError) as ended:
+            await chat.bots()
+        assert ended.value.code == "InvalidCredentialsProblem"
+        with pytest.raises(KyroChatError) as missing:
+            await chat.bots()
+        assert missing.value.code == "UNAUTHENTICATED"
+
+
+async def test_a_stream_goes_on_where_it_was_however_often_its_session_runs_out() -> None:
+    end = {"status": "COMPLETED", "text": "It is wound.", "grounded": True, "citations": []}
+    streams: list[list[Told]] = [
+        [delta(1, "It "), delta(2, "is "), RUN_OUT],
+        [delta(3, "wou"), RUN_OUT],
+        # As a log that was compacted meanwhile has it.
+        [delta(7, "nd."), {"__typename": "AnswerCompleted", "sequence": 8, "message": end}],
+    ]
+    asked: list[dict[str, Any]] = []
+
+    async with (
+        httpx2.AsyncClient(transport=told("answerEvents", streams, asked)) as http,
+        AsyncKyroChat("http://server", http=http) as chat,
+    ):
+        await chat.login(*account())
+        answer = await chat.answer("some-id").whole()
+
+    assert [variables["after"] for variables in asked] == [0, 2, 3]
+    assert (answer.text, answer.status) == ("It is wound.", "COMPLETED")
+
+
+async def test_waiting_for_a_document_outlasts_a_server_that_is_busy() -> None:
+    state = {"id": "some-id", "title": "Clock", "progress": 0.5, "failure": None}
+    streams: list[list[Told]] = [
+        [{**state, "status": "PROCESSING"}, KyroChatError("Busy.", "OVERLOADED")],
+        [{**state, "status": "READY"}],
+    ]
+    async with (
+        httpx2.AsyncClient(transport=told("documentProgress", streams, [])) as http,
+        AsyncKyroChat("http://server", http=http) as chat,
+    ):
+        assert (await chat.until_ready("some-id")).status == "READY"
 
 
 async def test_of_operations_at_once_one_renews_the_session_for_all(server: Server) -> None:

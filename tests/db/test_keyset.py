@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.db.columns import new_id
 from kyrochat.db.engine import Database
-from kyrochat.db.keyset import Page, PageRequest, page
+from kyrochat.db.keyset import Page, PageRequest, page, page_at_hand
 from kyrochat.db.models import Workspace
 
 
@@ -136,6 +136,23 @@ async def test_each_page_is_the_rows_between_its_keys_and_tells_the_truth_about_
             found = await listed.page(size, after, before, from_end=from_end)
             assert found == expected(listed.newest_first, (size, after, before, from_end))
         await session.rollback()
+
+
+@given(
+    keys=st.sets(any_key, max_size=20),
+    size=sizes,
+    after=st.none() | any_key,
+    before=st.none() | any_key,
+    from_end=st.booleans(),
+)
+def test_a_page_of_a_list_at_hand_is_the_same(
+    keys: set[int], size: int, after: int | None, before: int | None, from_end: bool
+) -> None:
+    newest_first = sorted(keys, reverse=True)
+
+    found = page_at_hand(newest_first, lambda key: key, PageRequest(size, after, before, from_end=from_end))
+
+    assert found == expected(newest_first, (size, after, before, from_end))
 
 
 async def test_a_page_follows_a_row_that_was_deleted_meanwhile(database: Database) -> None:

@@ -193,6 +193,16 @@ class Subscription:
         raise FAILURES[kind]()
 
     @strawberry.subscription
+    async def fail_when_stopped(self, info: Info, after: int) -> AsyncGenerator[int, None]:
+        try:
+            for number in range(after):
+                yield number
+            async for number in _counted(info.context.bell, 1, 100.0):
+                yield number
+        finally:
+            raise FAILURES["overloaded"]()
+
+    @strawberry.subscription
     async def viewer(self, info: Info) -> AsyncGenerator[str | None, None]:
         yield info.context.viewer
 

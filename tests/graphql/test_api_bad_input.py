@@ -139,6 +139,24 @@ async def test_of_both_sizes_the_last_one_holds(owner: Owner, query: str) -> Non
     assert both == last
 
 
+@pytest.mark.parametrize("query", LISTS, ids=["documents", "conversations", "messages", "bots", "workspaces"])
+async def test_an_empty_page_tells_on_which_side_the_list_is(owner: Owner, query: str) -> None:
+    kind = "Conversation" if "messages(" in query else "Bot"
+    needed = {"id": owner.ids[kind]} if "$id" in query else {}
+    sides = query.replace("nodes { id }", "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }")
+
+    async def page(**arguments: object) -> dict[str, Any]:
+        found: Any = await owner.user.run(sides, **needed, **arguments)
+        return dict(found["pageInfo"] if "pageInfo" in found else next(iter(found.values()))["pageInfo"])
+
+    oldest = (await page(last=1))["endCursor"]
+    newest = (await page(first=1))["startCursor"]
+
+    nothing = {"startCursor": None, "endCursor": None}
+    assert await page(after=oldest) == {"hasNextPage": False, "hasPreviousPage": True, **nothing}
+    assert await page(before=newest) == {"hasNextPage": True, "hasPreviousPage": False, **nothing}
+
+
 @pytest.mark.parametrize("after", [-1, -(2**31)])
 async def test_events_from_before_the_first_are_bad_user_input(owner: Owner, after: int) -> None:
     operation = next(one for one in operations() if one.name == "answerEvents").with_ids(owner.ids)

@@ -164,7 +164,7 @@ async def test_the_siblings_of_a_page_are_loaded_in_one_query(api: Api) -> None:
     for number in range(4):
         await api.ask(SEND, conversation=conversation, text=f"Question {number}")
 
-    statements = [await _statements(api, SHOWN.replace("20", str(size)), id=conversation) for size in (2, 8)]
+    statements = [await statements_of(api, SHOWN.replace("20", str(size)), id=conversation) for size in (2, 8)]
 
     assert statements[0] == statements[1]
 
@@ -335,7 +335,7 @@ async def _ids(api: Api, conversation: str, **variables: Any) -> list[str]:
     return [node["id"] for node in nodes]
 
 
-async def _statements(api: Api, query: str, **variables: Any) -> int:
+async def statements_of(api: Api, query: str, **variables: Any) -> int:
     """Return how many statements a query takes."""
     seen: list[str] = []
 

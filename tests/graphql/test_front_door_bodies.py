@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.graphql.front_door_toy import Toy, codes, serving
+from tests.graphql.socket_client import events_of
 
 HELLO = {"query": "{ hello }"}
 QUERY = b'{"query": "{ hello }"'
@@ -166,13 +167,41 @@ async def test_a_browser_is_sent_to_graphiql_when_it_is_on() -> None:
 async def test_queries_over_get_are_an_option_and_mutations_never() -> None:
     async with serving(get_queries=True) as toy, httpx2.AsyncClient() as client:
         query = {"query": "query ($t: String!) { echo(text: $t) }", "variables": '{"t": "x"}'}
+        mutation = {"query": 'mutation Echo { echo(input: {text: "x"}) }'}
         echoed = await client.get(toy.url, params=query)
-        changed = await client.get(toy.url, params={"query": 'mutation { echo(input: {text: "x"}) }'})
+        changed = await client.get(toy.url, params=mutation)
+        streamed = await client.get(toy.url, params=mutation, headers={"accept": "text/event-stream"})
         broken = await client.get(toy.url, params={"query": "{ hello }", "variables": "{"})
 
     assert echoed.json() == {"data": {"echo": "x"}}
-    assert (changed.status_code, changed.headers["allow"]) == (405, "POST")
+    assert [(each.status_code, each.headers["allow"]) for each in (changed, streamed)] == [(405, "POST")] * 2
     assert broken.status_code == 400
+
+
+async def test_an_empty_name_in_a_url_is_no_name() -> None:
+    async with serving(get_queries=True) as toy, httpx2.AsyncClient() as client:
+        unnamed = await client.get(toy.url, params={"query": "{ hello }", "operationName": ""})
+        unknown = await client.get(toy.url, params={"query": "{ hello }", "operationName": "null"})
+
+    assert unnamed.json() == {"data": {"hello": "world"}}
+    assert codes(unknown.json()) == ["BAD_USER_INPUT"]
+
+
+async def test_queries_and_subscriptions_are_streamed_over_get_and_so_are_their_errors() -> None:
+    async with serving(get_queries=True) as toy, httpx2.AsyncClient() as client:
+        streams = [
+            events_of(
+                (await client.get(toy.url, params={"query": query}, headers={"accept": "text/event-stream"})).text
+            )
+            for query in ("{ hello }", "subscription { count(to: 1) }", "{ hello", "{ nothing }")
+        ]
+
+    (hello, _), (count, _), (unfinished, _), (unknown, _) = streams
+    assert (hello, count) == (("next", {"data": {"hello": "world"}}), ("next", {"data": {"count": 0}}))
+    assert [codes(payload) for _, payload in (unfinished, unknown)] == [
+        ["GRAPHQL_PARSE_FAILED"],
+        ["GRAPHQL_VALIDATION_FAILED"],
+    ]
 
 
 async def test_a_body_of_exactly_the_limit_passes_and_one_byte_more_does_not(toy: Toy) -> None:

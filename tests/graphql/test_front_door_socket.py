@@ -199,6 +199,22 @@ async def test_complete_stops_the_generator_and_nothing_more_comes(toy: Toy) -> 
         assert len(await client.run("1", "{ hello }")) == 2
 
 
+@pytest.mark.parametrize("after", [0, 1])
+async def test_what_fails_while_it_is_stopped_says_nothing_under_an_id_that_another_has(toy: Toy, after: int) -> None:
+    async with connected(toy) as client:
+        await client.subscribe("1", f"subscription {{ failWhenStopped(after: {after}) }}")
+        await until(lambda: toy.bell.open_streams == 1)
+        for _ in range(after):
+            assert (await client.receive())["type"] == "next"
+
+        await client.send({"type": "complete", "id": "1"})
+
+        assert await client.run("1", "subscription { count(to: 1, everyS: 0.2) }") == [
+            {"type": "next", "payload": {"data": {"count": 0}}},
+            {"type": "complete"},
+        ]
+
+
 @pytest.mark.parametrize("way", ["close", "abort"])
 async def test_a_socket_that_goes_away_stops_its_generators(toy: Toy, way: str) -> None:
     closed = toy.bell.closed_streams

@@ -11,7 +11,7 @@ import httpx2
 import openai
 import pytest
 
-from tests.fakes.gemini import running_fake_gemini
+from tests.fakes.gemini import FakeGemini, running_fake_gemini
 from tests.fakes.gemini_steps import Finish, Hang, Text
 from tests.graphql_client import GraphQLClient, register, visiting
 from tests.journey.steps import ADD_TEXT, EXCERPT, new_bot, until_read
@@ -50,6 +50,16 @@ class Shop:
 
 def client_of(server: Server, key: str, **options: Any) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=server.url + "/v1", api_key=key, max_retries=0, **options)
+
+
+def answering(gemini: FakeGemini) -> dict[str, str]:
+    """Return the settings of a server whose answers this one writes."""
+    return {
+        "KYROCHAT_GEMINI_API_KEY": gemini.api_key,
+        "KYROCHAT_GEMINI_BASE_URL": gemini.url,
+        "KYROCHAT_GENERATED_TITLES": "off",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -255,15 +265,29 @@ async def test_a_client_that_leaves_stops_its_answer_and_the_text_stays(shop: Sh
     assert answer["text"].startswith(first.choices[0].delta.content or "?")
 
 
+async def test_an_answer_that_reached_the_limit_of_its_length_says_so(tmp_path: Path) -> None:
+    async with (
+        running_fake_gemini() as gemini,
+        serving(tmp_path / "data", **answering(gemini)) as server,
+        visiting(server.graphql_url) as visitor,
+    ):
+        user = await register(visitor)
+        asked: Any = {"model": await new_bot(user), "messages": [QUESTION]}
+        key = await user.run(CREATE_KEY, scopes=["CHAT"])
+        async with client_of(server, key["secret"]) as client:
+            gemini.script(Text("The clock is wound"), Finish("MAX_TOKENS"))
+            whole = await client.chat.completions.create(**asked)
+            gemini.script(Text("The clock is wound"), Finish("MAX_TOKENS"))
+            stream = await client.chat.completions.create(**asked, stream=True)
+            reasons = [choice.finish_reason async for chunk in stream for choice in chunk.choices]
+
+    assert (whole.choices[0].message.content, whole.choices[0].finish_reason) == ("The clock is wound", "length")
+    assert [reason for reason in reasons if reason] == ["length"]
+
+
 async def test_what_a_client_has_seen_survives_a_kill_and_it_can_ask_again(tmp_path: Path) -> None:
     async with running_fake_gemini() as gemini, visiting("http://127.0.0.1/") as visitor:
-        settings = {
-            "KYROCHAT_GEMINI_API_KEY": gemini.api_key,
-            "KYROCHAT_GEMINI_BASE_URL": gemini.url,
-            "KYROCHAT_GENERATED_TITLES": "off",
-            "KYROCHAT_ANSWER_LEASE_S": "3",
-            "NO_PROXY": "127.0.0.1,localhost",
-        }
+        settings = {**answering(gemini), "KYROCHAT_ANSWER_LEASE_S": "3"}
         gemini.script(Text("The clock is "), Text("wound on "), Hang())
         seen: list[str] = []
         async with serving(tmp_path / "data", **settings) as server:

@@ -47,15 +47,23 @@ async def remove(session: AsyncSession, invitation_id: UUID) -> bool:
     return (await session.exec(delete(Invitation).where(col(Invitation.id) == invitation_id))).rowcount == 1
 
 
+async def many(
+    session: AsyncSession, invitation_ids: Sequence[UUID], *, workspaces: Sequence[UUID], site: bool
+) -> Sequence[Invitation]:
+    """Return those of the invitations that are into one of the workspaces, or, with `site`, to the server."""
+    of_site = col(Invitation.workspace_id).is_(None) & site
+    query = select(Invitation).where(
+        col(Invitation.id).in_(invitation_ids), or_(col(Invitation.workspace_id).in_(workspaces), of_site)
+    )
+    return list(await session.exec(query))
+
+
 async def get(
     session: AsyncSession, invitation_id: UUID, *, workspaces: Sequence[UUID], site: bool
 ) -> Invitation | None:
     """Return an invitation into one of the workspaces, or, with `site`, to the server."""
-    of_site = col(Invitation.workspace_id).is_(None) & site
-    query = select(Invitation).where(
-        Invitation.id == invitation_id, or_(col(Invitation.workspace_id).in_(workspaces), of_site)
-    )
-    return (await session.exec(query)).one_or_none()
+    found = await many(session, [invitation_id], workspaces=workspaces, site=site)
+    return found[0] if found else None
 
 
 async def page_of(session: AsyncSession, workspace_id: UUID | None, request: PageRequest) -> Page[Invitation]:

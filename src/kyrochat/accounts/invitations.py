@@ -1,6 +1,6 @@
 """Invitations by link: into a workspace, by its owners, or to the server, by its administrators."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -123,13 +123,18 @@ class InvitationService:
         async with self._seeing(viewer, workspace_id) as session:
             return await repository.count(session, workspace_id)
 
-    async def get(self, viewer: Viewer, invitation_id: UUID) -> Invitation | None:
-        """Return an invitation, or None unless the viewer may revoke it."""
+    async def many(self, viewer: Viewer, invitation_ids: Sequence[UUID]) -> Sequence[Invitation]:
+        """Return those of the invitations that the viewer may revoke, in no order."""
         if viewer.key is not None:
-            return None
+            return []
         owned = [each for each, role in viewer.workspaces.items() if Act.MANAGE_MEMBERS.allows(role)]
         async with self.database.begin(owned, administers=viewer.is_admin) as session:
-            return await repository.get(session, invitation_id, workspaces=owned, site=viewer.is_admin)
+            return await repository.many(session, invitation_ids, workspaces=owned, site=viewer.is_admin)
+
+    async def get(self, viewer: Viewer, invitation_id: UUID) -> Invitation | None:
+        """Return an invitation, or None unless the viewer may revoke it."""
+        found = await self.many(viewer, [invitation_id])
+        return found[0] if found else None
 
     async def revoke(self, viewer: Viewer, invitation_id: UUID) -> UUID:
         """Make an invitation worthless, and return its id.

@@ -87,10 +87,10 @@ async def end(session: AsyncSession, *which: ColumnElement[bool]) -> Sequence[UU
     return ended
 
 
-async def get(session: AsyncSession, session_id: UUID, *, user_id: UUID) -> UserSession | None:
-    """Return a session that has not ended if it is this user's, else None."""
-    query = select(UserSession).where(UserSession.id == session_id, UserSession.user_id == user_id, is_live())
-    return (await session.exec(query)).one_or_none()
+async def many(session: AsyncSession, session_ids: Sequence[UUID], *, user_id: UUID) -> Sequence[UserSession]:
+    """Return those of the sessions that are this user's and have not ended, in no order."""
+    query = select(UserSession).where(col(UserSession.id).in_(session_ids), UserSession.user_id == user_id, is_live())
+    return list(await session.exec(query))
 
 
 async def page_of_user(session: AsyncSession, user_id: UUID, request: PageRequest) -> Page[UserSession]:

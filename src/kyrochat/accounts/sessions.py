@@ -1,5 +1,6 @@
 """Signing in, staying signed in, and signing out."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -127,11 +128,11 @@ class SessionService:
         async with self.database.begin() as session:
             return await session_repository.count_of_user(session, viewer.user_id)
 
-    async def find(self, viewer: Viewer, session_id: UUID) -> UserSession | None:
-        """Return a session of the viewer that has not ended, or None."""
+    async def many(self, viewer: Viewer, session_ids: Sequence[UUID]) -> Sequence[UserSession]:
+        """Return those of the sessions that are the viewer's and have not ended, in no order."""
         viewer.must_be_person()
         async with self.database.begin() as session:
-            return await session_repository.get(session, session_id, user_id=viewer.user_id)
+            return await session_repository.many(session, session_ids, user_id=viewer.user_id)
 
     async def logout(self, viewer: Viewer) -> bool:
         """End the viewer's session; False when it has none, or it had ended before."""

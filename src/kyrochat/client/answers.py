@@ -39,8 +39,11 @@ class Patience:
         """Wait before the next try.
 
         Raises:
+            KyroChatError: that is the reason, and will not pass.
             ConnectionLost: there were enough of them.
         """
+        if isinstance(reason, KyroChatError) and reason.code not in PASSING:
+            raise reason
         now = monotonic()
         self._since = now if self._since is None else self._since
         if now - self._since >= self.limit_s:
@@ -62,8 +65,6 @@ async def again(work: Callable[[], Awaitable[T]], patience_s: float) -> T:
         try:
             return await work()
         except (httpx2.TransportError, KyroChatError) as error:
-            if isinstance(error, KyroChatError) and error.code not in PASSING:
-                raise
             await patience.wait(error)
 
 
@@ -87,6 +88,7 @@ class Answer:
     sequence: int = 0
     _failure: str | None = None
     _retryable: bool = True
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)
 
     def __aiter__(self) -> AsyncIterator[str]:
         """Yield the pieces of the text that have not come yet."""
@@ -104,8 +106,10 @@ class Answer:
         await again(lambda: self._connection.run(operations.STOP, {"id": self.id}), self._patience_s)
 
     async def _ask(self) -> None:
-        if not self.id:
-            self.id, self.conversation_id = await self._begin()
+        # Who stops it may come while the question is on its way.
+        async with self._asking:
+            if not self.id:
+                self.id, self.conversation_id = await self._begin()
 
     async def pieces(self) -> AsyncGenerator[str, None]:
         """Yield the pieces of the text that have not come yet, up to the answer's end.
@@ -115,24 +119,24 @@ class Answer:
             ConnectionLost: the server stayed away. Iterate again to go on.
         """
         await self._ask()
-        patience = Patience(self._patience_s)
+        patience, after = Patience(self._patience_s), self.sequence
         while self.status == "STREAMING":
+            # Kept up to date: when the session is renewed meanwhile, the stream begins again with them.
+            variables = {"id": self.id, "after": after}
             try:
-                variables = {"id": self.id, "after": self.sequence}
                 async with aclosing(self._connection.watch(operations.EVENTS, variables)) as events:
                     async for event in events:
                         patience.renew()
-                        if event.get("sequence", 0) <= self.sequence:
+                        if event.get("sequence", 0) <= self.sequence and "message" not in event:
                             continue
-                        self.sequence = event["sequence"]
+                        self.sequence = variables["after"] = event["sequence"]
                         piece = self._take(event)
                         if piece:
                             yield piece
-            except (httpx2.TransportError, StreamBroken) as error:
-                await patience.wait(error)
-            except KyroChatError as error:
-                if error.code not in PASSING:
-                    raise
+                # Where nothing comes any more, the end was among what is known: it is read once more.
+                after = 0
+            except (httpx2.TransportError, StreamBroken, KyroChatError) as error:
+                after = self.sequence
                 await patience.wait(error)
         if self.status in ("FAILED", "INTERRUPTED"):
             raise AnswerFailed(self._failure or "The answer was interrupted. Ask again.", retryable=self._retryable)

@@ -101,7 +101,7 @@ class AsyncKyroChat:
                         last = document_from(state)
                 if last is None or not last.is_settled:
                     raise KyroChatError("The document was deleted.", "NotFoundProblem")
-            except (httpx2.TransportError, StreamBroken) as error:
+            except (httpx2.TransportError, StreamBroken, KyroChatError) as error:
                 await patience.wait(error)
         return last
 
@@ -124,10 +124,12 @@ class AsyncKyroChat:
         key = str(uuid4())
 
         async def begin() -> tuple[str, str]:
-            conversation_id = conversation or await self.start_conversation(bot)
-            fields = {"conversationId": conversation_id, "text": question, "idempotencyKey": key}
+            nonlocal conversation
+            # Kept, like the key: who asks again after a failure asks the same thing in the same place.
+            conversation = conversation or await self.start_conversation(bot)
+            fields = {"conversationId": conversation, "text": question, "idempotencyKey": key}
             exchange = await self._retrying(operations.SEND, {"input": fields})
-            return exchange["answer"]["id"], conversation_id
+            return exchange["answer"]["id"], conversation
 
         return Answer(self._connection, begin, self._patience_s)
 

@@ -66,23 +66,27 @@ class Connection:
     async def watch(self, document: str, variables: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
         """Yield the values of a subscription's only root field, up to its end.
 
+        When the session runs out it is renewed, and the stream begins again with the variables as they are then.
+
         Raises:
             KyroChatError: the server refused it, or ended it with an error.
             StreamBroken: the connection ended first.
             httpx2.TransportError: the connection broke.
         """
-        used = self._credential
-        try:
-            async with aclosing(self._stream(document, variables)) as values:
-                async for value in values:
-                    yield value
-            return
-        except KyroChatError as error:
-            if not await self._renewed(error, used):
-                raise
-        async with aclosing(self._stream(document, variables)) as values:
-            async for value in values:
-                yield value
+        may_renew = True
+        while True:
+            used = self._credential
+            try:
+                async with aclosing(self._stream(document, variables)) as values:
+                    async for value in values:
+                        may_renew = True
+                        yield value
+                return
+            except KyroChatError as error:
+                # A new session that is refused at once is not renewed again.
+                if not may_renew or not await self._renewed(error, used):
+                    raise
+                may_renew = False
 
     async def _signed_in(self, send: Callable[[], Awaitable[Mapping[str, Any]]]) -> Any:
         """Return the root field of what is answered, if need be with a renewed session."""
@@ -125,9 +129,14 @@ class Connection:
                 return True
             if self._refresh_token is None:
                 return False
-            token, self._refresh_token = self._refresh_token, None
-            answer = await self._post(operations.REFRESH, {"input": {"refreshToken": token}})
-            self.use_session(_only_field(answer))
+            try:
+                answer = await self._post(operations.REFRESH, {"input": {"refreshToken": self._refresh_token}})
+                self.use_session(_only_field(answer))
+            except KyroChatError as refused:
+                # Otherwise it is kept: when the answer was lost, it may be sent once more.
+                if refused.code == "InvalidCredentialsProblem":
+                    self._refresh_token = None
+                raise
             return True
 
     @property

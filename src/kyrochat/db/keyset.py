@@ -1,6 +1,6 @@
 """Pages of a list by keyset: rows after or before a key, never an offset, so inserts and deletes move nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -60,6 +60,17 @@ async def page(
     if not has_previous and request.after is not None:
         has_previous = await _any(session, query.where(column >= request.after))
     return Page(rows, has_next=has_next, has_previous=has_previous)
+
+
+def page_at_hand(rows: Sequence[Row], key: Callable[[Row], Any], request: PageRequest) -> Page[Row]:
+    """Return one page of a whole list, newest first, as `page` does of one in the database."""
+    after, before = request.after, request.before
+    inside = [row for row in rows if (after is None or key(row) < after) and (before is None or key(row) > before)]
+    more = len(inside) > request.size
+    has_next = (more and not request.from_end) or (before is not None and any(key(row) <= before for row in rows))
+    has_previous = (more and request.from_end) or (after is not None and any(key(row) >= after for row in rows))
+    part = inside[-request.size :] if request.from_end else inside[: request.size]
+    return Page(part, has_next=has_next, has_previous=has_previous)
 
 
 async def _any(session: AsyncSession, query: SelectOfScalar[Row]) -> bool:

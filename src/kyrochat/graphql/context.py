@@ -23,9 +23,11 @@ from kyrochat.db.models import (
     Crawl,
     Document,
     Evaluation,
+    Invitation,
     Message,
     QuestionSet,
     User,
+    UserSession,
     WebPage,
     Workspace,
 )
@@ -85,6 +87,16 @@ class Context:
             limit, who = POINTS_PER_KEY if viewer.speaks_for_many else POINTS_PER_USER, viewer.counted_as
         await self.services.rates.charge(limit, who, cost=points)
         return await self.services.rates.remaining(limit, who)
+
+    @cached_property
+    def sessions(self) -> DataLoader[UUID, UserSession | None]:
+        """The viewer's sessions by id."""
+        return _by_id(lambda ids: self.services.sessions.many(self.viewer, ids))
+
+    @cached_property
+    def invitations(self) -> DataLoader[UUID, Invitation | None]:
+        """Invitations by id."""
+        return _by_id(lambda ids: self.services.invitations.many(self.viewer, ids))
 
     @cached_property
     def bots(self) -> DataLoader[UUID, Bot | None]:

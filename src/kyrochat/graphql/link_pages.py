@@ -3,6 +3,7 @@
 A link's token stands after the #, so it never comes here: not into a log of ours, nor into one of a proxy.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -25,6 +26,13 @@ LINK_PAGES = {
     invitations.PAGE: STATIC_DIR / "invitation",
     sharing.PAGE: STATIC_DIR / "shared",
 }
+_DOCUMENT = re.compile(r"= `((?:query|mutation) .*?)`;", re.DOTALL)
+
+
+def page_documents() -> list[str]:
+    """Return the GraphQL documents that the pages send."""
+    scripts = [(directory / "page.js").read_text("utf-8") for directory in LINK_PAGES.values()]
+    return [document for script in scripts for document in _DOCUMENT.findall(script)]
 
 
 def link_page_routes() -> list[BaseRoute]:

@@ -104,13 +104,13 @@ async def _load(context: Context, global_id: str) -> Node | None:
     row: object
     match kind:
         case "User":
-            row = await context.services.accounts.me(viewer) if row_id == viewer.user_id else None
+            row = await context.people.load(row_id) if row_id == viewer.user_id else None
         case "ActiveSession":
-            row = await context.services.sessions.find(viewer, row_id)
+            row = await context.sessions.load(row_id)
         case "Workspace":
             row = await context.workspaces.load(row_id)
         case "Invitation":
-            row = await context.services.invitations.get(viewer, row_id)
+            row = await context.invitations.load(row_id)
         case "ApiKey":
             row = await context.api_keys.load(row_id)
         case "AuditEntry":

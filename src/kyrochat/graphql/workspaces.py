@@ -7,7 +7,7 @@ import strawberry
 from strawberry import UNSET
 
 from kyrochat.db import models
-from kyrochat.db.keyset import Page
+from kyrochat.db.keyset import page_at_hand
 from kyrochat.db.states import WorkspaceRole as Role
 from kyrochat.graphql.context import Context, Info
 from kyrochat.graphql.enums import WorkspaceRole
@@ -125,18 +125,7 @@ class WorkspaceQuery:
     ) -> Connection[Workspace]:
         """Page through the viewer's workspaces, which are few: the whole list is at hand."""
         rows = await info.context.services.workspaces.mine(info.context.viewer)
-        request = page_request(first, after, last, before)
-        inside = [
-            row
-            for row in rows
-            if (request.after is None or row.id < request.after) and (request.before is None or row.id > request.before)
-        ]
-        part = inside[-request.size :] if request.from_end else inside[: request.size]
-        page = Page(
-            part,
-            has_next=bool(part) and part[-1] is not rows[-1],
-            has_previous=bool(part) and part[0] is not rows[0],
-        )
+        page = page_at_hand(rows, lambda row: row.id, page_request(first, after, last, before))
 
         async def count() -> int:
             return len(rows)

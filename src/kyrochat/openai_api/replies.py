@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from kyrochat import errors
 from kyrochat.chat.events import Quote
 from kyrochat.db.models import Bot, Message
+from kyrochat.db.states import FinishReason
 
 RETRY_AFTER_S = 5
 
@@ -37,7 +38,7 @@ class Reply:
     def completion(self, message: Message, quotes: Sequence[Quote]) -> dict[str, Any]:
         """Return the whole answer."""
         spoken = {"role": "assistant", "content": message.text, "refusal": None}
-        choice = {"index": 0, "message": spoken, "logprobs": None, "finish_reason": "stop"}
+        choice = {"index": 0, "message": spoken, "logprobs": None, "finish_reason": finish_reason_of(message)}
         return (
             self._shared("chat.completion")
             | {"choices": [choice], "usage": usage_of(message)}
@@ -69,6 +70,11 @@ def _citation(quote: Quote) -> dict[str, Any]:
         "end": quote.end,
         "page": quote.page,
     }
+
+
+def finish_reason_of(message: Message) -> str:
+    """Return why an answer has ended: "length" when it reached its limit, and may break off in the middle."""
+    return "length" if message.finish_reason is FinishReason.LENGTH else "stop"
 
 
 def usage_of(message: Message) -> dict[str, int]:

@@ -22,7 +22,7 @@ from kyrochat.db.models import Bot
 from kyrochat.db.outage import is_outage
 from kyrochat.errors import InvalidInput, KyroError, Overloaded, Unauthenticated
 from kyrochat.openai_api.chat_request import ChatRequest, read_request
-from kyrochat.openai_api.replies import Reply, error_body, error_response, event, model_of
+from kyrochat.openai_api.replies import Reply, error_body, error_response, event, finish_reason_of, model_of
 from kyrochat.retrieval.types import Turn
 
 # More than anybody picks from in a menu.
@@ -154,7 +154,7 @@ async def _events(
             yield event(error_body(error))
             return
         sources = reply.sources(answer.message, answer.quotes)
-        yield event(reply.chunk({}, "stop", **sources))
+        yield event(reply.chunk({}, finish_reason_of(answer.message), **sources))
         if include_usage:
             yield event(reply.usage_chunk(answer.message))
         yield "data: [DONE]\n\n"

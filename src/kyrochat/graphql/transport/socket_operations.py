@@ -79,6 +79,8 @@ class SocketOperations:
             async with aclosing(await begin(operation)) as results:
                 is_first = True
                 async for result in results:
+                    if not self._is_wanted(id_):
+                        return
                     payload = present_result(result, request_id)
                     if is_first and is_request_error(result):
                         await self._finish("error", id_, payload["errors"])
@@ -98,7 +100,13 @@ class SocketOperations:
         finally:
             turn.give_back()
 
+    def _is_wanted(self, id_: str) -> bool:
+        """Whether the running task may speak: one that fails while it is stopped may find its id taken by another."""
+        return self._by_id.get(id_) is asyncio.current_task()
+
     async def _finish(self, kind: str, id_: str, payload: object = None) -> None:
+        if not self._is_wanted(id_):
+            return
         # Forgotten first: the client may use the id again as soon as it has the message.
-        self._by_id.pop(id_, None)
+        del self._by_id[id_]
         await self._outbox.send(kind, id_, payload)

@@ -5,6 +5,8 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import cast
 
+from graphql import GraphQLError, get_operation_ast
+from graphql import OperationType as Kind
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -184,6 +186,9 @@ class GraphQLView:
 
     async def _run_get(self, request: Request, accepted: Accepted) -> Response | EventStream:
         parameters: dict[str, object] = dict(request.query_params)
+        if not parameters.get("operationName"):
+            # A URL has no null: the empty text stands for it.
+            parameters["operationName"] = None
         for name in ("variables", "extensions"):
             if isinstance(text := parameters.get(name), str):
                 parameters[name] = parse_json(text)
@@ -201,6 +206,8 @@ class GraphQLView:
     ) -> Response | EventStream:
         operation = await self._known_documents.complete(operation)
         if accepted.json_media_type is None:
+            if OperationType.MUTATION not in allowed and self._is_mutation(operation):
+                raise _mutation_over_get()
             return await self._event_stream(request, operation, context, {*allowed, OperationType.SUBSCRIPTION})
         try:
             execution = self._schema.execute(
@@ -214,9 +221,7 @@ class GraphQLView:
             result = await unless_gone(request.receive, execution)
         except InvalidOperationTypeError as error:
             if error.operation_type is OperationType.MUTATION:
-                raise RequestRefused(
-                    405, "BAD_USER_INPUT", "Mutations are sent with POST.", {"Allow": "POST"}
-                ) from None
+                raise _mutation_over_get() from None
             if accepted.takes_events:
                 return await self._event_stream(request, operation, context, {OperationType.SUBSCRIPTION})
             raise RequestRefused(
@@ -228,6 +233,15 @@ class GraphQLView:
         except CannotGetOperationTypeError as error:
             raise RequestRefused(400, "BAD_USER_INPUT", error.as_http_error_reason()) from None
         return result_response(result, accepted.json_media_type)
+
+    def _is_mutation(self, operation: Operation) -> bool:
+        """Look before a stream begins: after that there is no status left to tell it with."""
+        try:
+            document = self._schema.documents.entry(operation.query).document
+        except GraphQLError:  # told in the stream
+            return False
+        found = get_operation_ast(document, operation.operation_name)
+        return found is not None and found.operation is Kind.MUTATION
 
     async def _event_stream(
         self, request: Request, operation: Operation, context: object, allowed: Collection[OperationType]
@@ -255,6 +269,10 @@ class GraphQLView:
         )
         # The wider type of stream() has the parts of @defer, which is off.
         return cast("Results", results)
+
+
+def _mutation_over_get() -> RequestRefused:
+    return RequestRefused(405, "BAD_USER_INPUT", "Mutations are sent with POST.", {"Allow": "POST"})
 
 
 async def _body(receive: Receive) -> bytes:

@@ -13,6 +13,7 @@ const SIGN_IN = `mutation ($input: LoginInput!) {
 const ACCEPT = `mutation ($token: String!) {
   result: acceptInvitation(input: { token: $token }) { __typename ... on Problem { message } }
 }`;
+const LOGOUT = `mutation { logout }`;
 const USELESS = "This invitation is not good any more, or the address lacks a part of the link. Ask for another one.";
 
 const [form, email, password, about, message] = ["form", "email", "password", "about", "message"].map((id) =>
@@ -55,7 +56,7 @@ async function join() {
   }
   const accepted = await ask(ACCEPT, { token }, result.accessToken);
   // The session was for this alone.
-  await ask("mutation { logout }", {}, result.accessToken);
+  await ask(LOGOUT, {}, result.accessToken);
   show(accepted.result, "Workspace", "You have joined. Sign in, or reload where you are signed in.");
 }
 
