@@ -86,6 +86,8 @@ class OpenAIModel:
         ending = Ending(model)
 
         async def attempt() -> Finished:
+            nonlocal ending
+            ending = Ending(model)  # calls of an attempt that broke off are none
             async with await self._begin(prompt, model, messages) as chunks:
                 async for chunk in chunks:
                     if text := ending.observe(chunk):

@@ -21,7 +21,7 @@ from kyrochat.retrieval.openai_endings import Thoughts
 from kyrochat.retrieval.openai_errors import retry_after_s
 from kyrochat.retrieval.types import Finished, Prompt, Step, ToolCall, Usage
 from tests.fakes.openai import FakeOpenAI
-from tests.fakes.openai_steps import Call, Finish, HttpError, Raw, Text, chunk, sse
+from tests.fakes.openai_steps import Call, Cut, Finish, HttpError, Raw, Text, chunk, sse
 from tests.retrieval.answer_models.conftest import Pauses
 from tests.retrieval.answer_models.prompts import outcome_of
 from tests.retrieval.answer_models.providers import LOOK
@@ -178,6 +178,13 @@ def test_thoughts_are_taken_out_wherever_the_text_is_cut(parts: list[str], data:
     assert without([text[start:end] for start, end in pairwise(places)]) == whole
     if not text.lstrip().startswith("<think>"):
         assert whole == text
+
+
+async def test_what_was_held_back_of_an_attempt_that_broke_off_is_forgotten(opened: Opened, openai: FakeOpenAI) -> None:
+    openai.script(Text("<thi"), Cut())
+    openai.script(Text("Four."), Finish())
+
+    assert (await outcome_of(opened())).texts == ["Four."]
 
 
 async def test_calls_are_told_apart_by_their_ids_and_unreadable_arguments_are_said_to_be(
