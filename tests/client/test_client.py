@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 from graphql import parse, validate
 
@@ -21,6 +22,7 @@ NOTE = "The tower clock is wound on Mondays. The keys hang behind the counter. A
 QUESTION = "When is the tower clock wound?"
 RATED = """query ($id: ID!) { node(id: $id) { ... on Message {
   siblings { count } feedback { rating comment } } } }"""
+CONVERSATIONS = "query ($bot: ID!) { bot(id: $bot) { conversations(first: 9) { totalCount } } }"
 PASSWORD = "correct horse battery"
 _people = itertools.count(1)
 
@@ -30,6 +32,32 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Ser
     async with serving(tmp_path_factory.mktemp("client") / "data") as server:
         yield server
         assert server.faults() == []
+
+
+class Unreliable(httpx2.AsyncHTTPTransport):
+    """The first answer to each of some operations is lost on its way; or a proxy's `page` comes in its place."""
+
+    def __init__(self, *operations: str, page: int | None = None) -> None:
+        super().__init__()
+        self._operations, self._page = [*operations], page
+
+    @property
+    def is_over(self) -> bool:
+        return not self._operations
+
+    def client(self) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(transport=self, timeout=60)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        sent = (await request.aread()).decode()
+        lost = next((each for each in self._operations if each in sent), None)
+        if lost is None:
+            return await super().handle_async_request(request)
+        self._operations.remove(lost)
+        if self._page is not None:
+            return httpx2.Response(self._page, text="<html>Bad gateway</html>")
+        await (await super().handle_async_request(request)).aread()
+        raise httpx2.ReadError("The connection broke.")
 
 
 def account() -> tuple[str, str]:
@@ -125,6 +153,62 @@ async def test_a_server_that_stays_away_is_told_and_the_answer_can_be_taken_up_a
     async with AsyncKyroChat("http://127.0.0.1:9", patience_s=0) as nowhere:
         with pytest.raises(ConnectionLost):
             await nowhere.bots()
+
+
+async def test_of_an_answer_that_one_has_whole_the_end_is_told_once_more(server: Server) -> None:
+    async with AsyncKyroChat(server.url) as chat:
+        answer = await chat.ask(await with_note(chat), QUESTION).whole()
+        again = chat.answer(answer.id, after=answer.sequence)
+        async with asyncio.timeout(30):
+            pieces = [piece async for piece in again]
+
+    assert pieces == []
+    assert (again.status, again.text, again.citations) == ("COMPLETED", answer.text, answer.citations)
+
+
+async def test_a_question_whose_arrival_was_not_told_is_asked_once_all_the_same(server: Server) -> None:
+    network = Unreliable("sendMessage")
+    async with network.client() as http, AsyncKyroChat(server.url, patience_s=0, http=http) as chat:
+        bot = await with_note(chat)
+        answer = chat.ask(bot, QUESTION)
+        with pytest.raises(ConnectionLost):
+            await answer.whole()
+        assert "Mondays" in (await answer.whole()).text
+        found = await chat.execute(CONVERSATIONS, {"bot": bot.id})
+
+    assert found["conversations"]["totalCount"] == 1
+
+
+async def test_whoever_stops_an_answer_while_it_is_asked_for_asks_once(server: Server) -> None:
+    async with AsyncKyroChat(server.url) as chat:
+        bot = await with_note(chat)
+        answer = chat.ask(bot, QUESTION)
+
+        await asyncio.gather(answer.whole(), answer.stop())
+
+        found = await chat.execute(CONVERSATIONS, {"bot": bot.id})
+    assert found["conversations"]["totalCount"] == 1
+
+
+async def test_a_session_whose_renewal_was_not_told_is_renewed_again(server: Server) -> None:
+    network = Unreliable("refreshSession")
+    async with network.client() as http, AsyncKyroChat(server.url, http=http) as chat:
+        bot = await with_note(chat)
+        chat._connection._credential = "expired"
+
+        assert await chat.bots() == [bot]
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_proxy_without_its_server_is_waited_for(server: Server, status: int) -> None:
+    network = Unreliable("query Bots", "answerEvents", "documentProgress", page=status)
+    async with network.client() as http, AsyncKyroChat(server.url, http=http) as chat:
+        bot = await with_note(chat)
+
+        assert await chat.bots() == [bot]
+        assert "Mondays" in (await chat.ask(bot, QUESTION).whole()).text
+
+    assert network.is_over
 
 
 async def test_a_question_can_be_answered_again_and_its_answers_be_rated(server: Server) -> None:

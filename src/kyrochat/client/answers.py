@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 import httpx2
 
 from kyrochat.client import operations
-from kyrochat.client.connection import Connection, StreamBroken
+from kyrochat.client.connection import AWAY, Connection, StreamBroken
 from kyrochat.client.types import AnswerFailed, Citation, ConnectionLost, KyroChatError, citation_from
 
 # How long the server may be away before an answer is given up; the server keeps it all the same.
 PATIENCE_S = 120.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 # It is busy or about to restart: the same request may succeed a little later.
-PASSING = ("OVERLOADED", "RATE_LIMITED", "TIMED_OUT")
+PASSING = ("OVERLOADED", "RATE_LIMITED", "TIMED_OUT", AWAY)
 
 T = TypeVar("T")
 
@@ -87,6 +87,7 @@ class Answer:
     sequence: int = 0
     _failure: str | None = None
     _retryable: bool = True
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __aiter__(self) -> AsyncIterator[str]:
         """Yield the pieces of the text that have not come yet."""
@@ -104,8 +105,9 @@ class Answer:
         await again(lambda: self._connection.run(operations.STOP, {"id": self.id}), self._patience_s)
 
     async def _ask(self) -> None:
-        if not self.id:
-            self.id, self.conversation_id = await self._begin()
+        async with self._asking:  # whoever stops it may be another one than who reads it
+            if not self.id:
+                self.id, self.conversation_id = await self._begin()
 
     async def pieces(self) -> AsyncGenerator[str, None]:
         """Yield the pieces of the text that have not come yet, up to the answer's end.
@@ -116,18 +118,21 @@ class Answer:
         """
         await self._ask()
         patience = Patience(self._patience_s)
+        has_all = False
         while self.status == "STREAMING":
             try:
-                variables = {"id": self.id, "after": self.sequence}
+                # Of an answer that one has to its end nothing more is told: all of it tells the end once more.
+                variables = {"id": self.id, "after": 0 if has_all else self.sequence}
                 async with aclosing(self._connection.watch(operations.EVENTS, variables)) as events:
                     async for event in events:
                         patience.renew()
-                        if event.get("sequence", 0) <= self.sequence:
+                        if event.get("sequence", 0) <= self.sequence and "message" not in event:
                             continue
-                        self.sequence = event["sequence"]
+                        self.sequence = max(self.sequence, event["sequence"])
                         piece = self._take(event)
                         if piece:
                             yield piece
+                has_all = True
             except (httpx2.TransportError, StreamBroken) as error:
                 await patience.wait(error)
             except KyroChatError as error:

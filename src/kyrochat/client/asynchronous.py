@@ -11,7 +11,7 @@ from uuid import uuid4
 import httpx2
 
 from kyrochat.client import operations
-from kyrochat.client.answers import PATIENCE_S, Answer, Patience, again
+from kyrochat.client.answers import PASSING, PATIENCE_S, Answer, Patience, again
 from kyrochat.client.connection import Connection, StreamBroken
 from kyrochat.client.types import Bot, Document, KyroChatError, Passage, document_from, passage_from
 
@@ -103,6 +103,10 @@ class AsyncKyroChat:
                     raise KyroChatError("The document was deleted.", "NotFoundProblem")
             except (httpx2.TransportError, StreamBroken) as error:
                 await patience.wait(error)
+            except KyroChatError as error:
+                if error.code not in PASSING:
+                    raise
+                await patience.wait(error)
         return last
 
     async def delete_document(self, document: Document | str) -> None:
@@ -121,13 +125,14 @@ class AsyncKyroChat:
         a conversation, give the `conversation_id` of an earlier answer.
         """
         # One key for all tries: however often the question is sent, it is asked once.
-        key = str(uuid4())
+        key, place = str(uuid4()), conversation
 
         async def begin() -> tuple[str, str]:
-            conversation_id = conversation or await self.start_conversation(bot)
-            fields = {"conversationId": conversation_id, "text": question, "idempotencyKey": key}
+            nonlocal place
+            place = place or await self.start_conversation(bot)  # where the key is good
+            fields = {"conversationId": place, "text": question, "idempotencyKey": key}
             exchange = await self._retrying(operations.SEND, {"input": fields})
-            return exchange["answer"]["id"], conversation_id
+            return exchange["answer"]["id"], place
 
         return Answer(self._connection, begin, self._patience_s)
 
