@@ -147,6 +147,16 @@ async def test_a_question_put_differently_is_a_branch_and_another_history_anothe
     assert [message["text"] for message in newest[1:]] == ["Why?", "Never.", QUESTION["content"]]
 
 
+@pytest.mark.parametrize("told", [[], [QUESTION, {"role": "assistant", "content": "On Mondays."}]])
+async def test_of_a_question_that_is_refused_nothing_is_left(shop: Shop, told: list[Any]) -> None:
+    with pytest.raises(openai.BadRequestError, match="20,000"):
+        await shop.client.chat.completions.create(
+            model=shop.bot_id, messages=[*told, {"role": "user", "content": "x" * 20_001}]
+        )
+
+    assert (await shop.conversations())["totalCount"] == 0
+
+
 async def test_a_conversation_of_the_api_goes_on_by_its_id(shop: Shop) -> None:
     first = await shop.client.chat.completions.create(model=shop.bot_id, messages=[QUESTION])
     conversation = (first.model_extra or {})["kyrochat"]["conversation"]
