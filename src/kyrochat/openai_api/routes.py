@@ -153,8 +153,7 @@ async def _events(
         except KyroError as error:
             yield event(error_body(error))
             return
-        sources = reply.sources(answer.message, answer.quotes)
-        yield event(reply.chunk({}, "stop", **sources))
+        yield event(reply.end(answer.message, answer.quotes))
         if include_usage:
             yield event(reply.usage_chunk(answer.message))
         yield "data: [DONE]\n\n"
