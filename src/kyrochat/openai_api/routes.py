@@ -65,12 +65,8 @@ class OpenAIRoutes:
         async def guarded(request: Request) -> Response:
             try:
                 return await handle(request)
-            except KyroError as error:
-                return error_response(error)
             except Exception as error:
-                if is_outage(error):
-                    return error_response(Overloaded())
-                raise
+                return error_response(_expected(error))
 
         return guarded
 
@@ -146,17 +142,26 @@ async def _events(
 ) -> AsyncGenerator[str, None]:
     async with aclosing(pieces):
         yield event(reply.chunk({"role": "assistant", "content": first}))
-        async for piece in pieces:
-            yield event(reply.chunk({"content": piece}))
         try:
+            async for piece in pieces:
+                yield event(reply.chunk({"content": piece}))
             answer.must_be_one()
-        except KyroError as error:
-            yield event(error_body(error))
+        except Exception as error:  # its conversation was deleted, for example
+            yield event(error_body(_expected(error)))
             return
         yield event(reply.end(answer.message, answer.quotes))
         if include_usage:
             yield event(reply.usage_chunk(answer.message))
         yield "data: [DONE]\n\n"
+
+
+def _expected(error: Exception) -> KyroError:
+    """Return the failure that an exception is; raise what nobody foresaw."""
+    if isinstance(error, KyroError):
+        return error
+    if is_outage(error):
+        return Overloaded()
+    raise error
 
 
 async def _json(request: Request) -> object:
