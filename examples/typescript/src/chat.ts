@@ -119,12 +119,13 @@ export class Chat {
   /** Yields what happens in an answer, from the event after `after` on, each once, to its last one. */
   async *events(id: string, after = 0): AsyncGenerator<AnswerEvent> {
     const query = print(AnswerEvents)
-    for await (const { data, errors } of this.socket.iterate<AnswerEventsSubscription>({ query, variables: { id, after } })) {
+    // A socket that comes back sends them once more, as they are by then: it begins where this one ended.
+    const variables = { id, after }
+    for await (const { data, errors } of this.socket.iterate<AnswerEventsSubscription>({ query, variables })) {
       if (errors) throw new Error(errors[0]?.message)
       const event = data?.answerEvents
-      // A socket that came back begins where this one began: what has been seen is not told again.
-      if (!event || !('sequence' in event) || event.sequence <= after) continue
-      after = event.sequence
+      if (!event || !('sequence' in event)) continue
+      variables.after = event.sequence
       yield event
     }
   }
