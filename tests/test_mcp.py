@@ -12,6 +12,8 @@ import pytest
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 
+from kyrochat.errors import Overloaded
+from kyrochat.mcp_api.endpoint import MCPEndpoint
 from tests.graphql_client import GraphQLClient, register, visiting
 from tests.journey.steps import ADD_TEXT, new_bot, until_read
 from tests.server_process import Server, serving
@@ -169,3 +171,32 @@ async def test_malformed_requests_are_refused_and_not_a_fault(server: Server, de
         for body in (b"", b"{", b"[]", b'{"jsonrpc": "2.0"}', b"\xff", b"1" * 300_000):
             answer = await http.post(server.url + "/mcp", content=body, headers={"Content-Type": "application/json"})
             assert 400 <= answer.status_code < 500, (body[:20], answer.text)
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [(ValueError("SELECT secret"), "Internal server error"), (ConnectionRefusedError("secret"), Overloaded().message)],
+)
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("resources/read", {"uri": "kyrochat://documents/x"}),
+        ("tools/call", {"name": "list_bots", "arguments": {}}),
+    ],
+)
+async def test_of_a_fault_nothing_is_told(fault: Exception, told: str, method: str, params: dict[str, Any]) -> None:
+    def broken() -> Any:
+        raise fault
+
+    async def viewer_of(request: object) -> Any:
+        del request
+
+    endpoint = MCPEndpoint(broken, viewer_of, "1")
+    call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    headers = {"Authorization": "Bearer kck", "Accept": "application/json, text/event-stream"}
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(endpoint), headers=headers) as http:
+        answer = await http.post("http://127.0.0.1/mcp", json=call)
+    await endpoint.close()
+
+    assert told in answer.text
+    assert "secret" not in answer.text

@@ -95,6 +95,23 @@ async def test_an_answer_of_a_killed_process_is_interrupted_with_what_was_seen(
     assert await chat.a.service.searches(chat.viewer, [answer_id]) == searched
 
 
+async def test_all_that_a_dead_process_leaves_is_ended_in_one_go(
+    chat: Chat, urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kyrochat.chat.running.SWEPT_AT_ONCE", 1)
+    chat.model.script = [Pause()]
+    answers = [(await chat.ask()).answer.id for _ in range(5)]
+    # As if the process that holds them were gone.
+    await chat.run("UPDATE answer_leases SET token = gen_random_uuid(), leased_until = now() - interval '1 second'")
+
+    # It looks once an hour or so, and our own process every seven seconds at most.
+    async with process(urls.app, ScriptedModel(), lease=timedelta(hours=3)) as other:
+        async with asyncio.timeout(20):
+            entries = [await chat.watch(answer_id, on=other) for answer_id in answers]
+
+    assert [end_of(each) for each in entries] == [INTERRUPTED] * 5
+
+
 async def test_a_process_that_was_stopped_past_its_lease_cannot_write_any_more(
     chat: Chat, urls: DatabaseUrls, begin: Begin
 ) -> None:

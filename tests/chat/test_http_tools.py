@@ -113,9 +113,17 @@ async def test_a_post_sends_its_arguments_as_json(chat: Chat) -> None:
     assert request.headers["content-type"] == "application/json"
 
 
-async def test_what_was_sealed_is_told_to_nobody_even_if_the_server_says_it(chat: Chat) -> None:
-    echo = f"You sent {SECRET}, that is 0123456789abcdef.".encode()
-    async with shopping(chat, saying(answer(echo, content_type="text/plain"))) as shop:
+@pytest.mark.parametrize(
+    ("secret", "echo"),
+    [
+        (SECRET, f"You sent {SECRET}, that is 0123456789abcdef."),
+        ('0123456789abcdef/"', r'{"got": "0123456789abcdef\/\""}'),
+        ('0123456789abcdef/"', r'{"got": "0123456789abcdef/\""}'),
+    ],
+)
+async def test_what_was_sealed_is_told_to_nobody_even_if_the_server_says_it(chat: Chat, secret: str, echo: str) -> None:
+    new = replace(ORDERS, headers=[("Authorization", secret)])
+    async with shopping(chat, saying(answer(echo.encode(), content_type="text/plain")), new=new) as shop:
         message, entries, told = await shop.answer({"order": "A7"})
 
     rows = await chat.column("SELECT to_jsonb(bot_tools)::text || encode(sealed_headers, 'escape') FROM bot_tools")

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from markdown_it import MarkdownIt
 
 from kyrochat.chat.conversations import ConversationService, ExportFormat, TooLongToExport
 from kyrochat.chat.written_out import file_name, markdown_of
@@ -12,6 +13,8 @@ from kyrochat.db.models import Citation, Conversation, Message
 from kyrochat.db.states import MessageRole, MessageStatus
 from tests.chat.scene import Chat
 from tests.factories import make_viewer
+
+READER = MarkdownIt("commonmark", {"html": True})
 
 
 def _answer(text: str, status: MessageStatus = MessageStatus.COMPLETED) -> Message:
@@ -50,6 +53,33 @@ async def test_markdown_has_the_questions_quoted_and_citations_as_footnotes_coun
         "[^2]: “Sure.” — The Handbook, page 3\n"
         "[^3]: “Again.” — The Handbook\n"
     )
+
+
+async def test_brackets_that_are_no_markers_stay_as_they_are(chat: Chat) -> None:
+    conversation = await chat.a.service.start(chat.viewer, chat.bot.id, "Programs")
+    text = "Sure [1]. `a[1]` and x\\[1] = 3, ``b ` [1]``[1]\n\n```c\nd[1]\n```\n- e [1]\n\n  ~~~\n  f[1]\n  ~~~\n"
+    answer = _answer(text)
+
+    written = markdown_of(conversation, "Librarian", [answer], {answer.id: [_quote(answer, 1, "Sure.")]})
+
+    assert (
+        "Sure [^1]. `a[1]` and x\\[1] = 3, ``b ` [1]``[^1]\n\n```c\nd[1]\n```\n- e [^1]\n\n  ~~~\n  f[1]\n  ~~~\n"
+    ) in written
+
+
+async def test_what_is_no_markdown_is_written_out_as_what_it_says(chat: Chat) -> None:
+    told = "![a](http://evil.example) <b>*c*</b> `d` &amp; e\\f_g_ [^1]"
+    conversation = await chat.a.service.start(chat.viewer, chat.bot.id, told)
+    answer = _answer("Sure [1].")
+    quote = _quote(answer, 1, told)
+    quote.document_title = told
+
+    written = markdown_of(conversation, told, [answer], {answer.id: [quote]})
+
+    title, *_, notes = READER.parse(written.replace("[^1]: ", "Note: "))[1::3]
+    for found in (title, notes):
+        assert {token.type for token in found.children or []} == {"text"}
+        assert told in "".join(token.content for token in found.children or [])
 
 
 @pytest.mark.parametrize(

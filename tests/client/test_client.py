@@ -17,7 +17,7 @@ from graphql import parse, validate
 from kyrochat.client import AnswerFailed, AsyncKyroChat, Bot, ConnectionLost, KyroChat, KyroChatError, operations
 from kyrochat.graphql.schema import build_schema
 from tests.client.cutting_proxy import cutting
-from tests.client.told import Losing, Told, told
+from tests.client.told import Losing, Restarting, Told, told
 from tests.server_process import Server, serving
 
 NOTE = "The tower clock is wound on Mondays. The keys hang behind the counter. Ask the porter for the lamp."
@@ -179,6 +179,18 @@ async def test_a_question_is_asked_once_by_who_stops_it_while_it_is_sent(server:
         await asyncio.gather(answer.whole(), answer.stop())
 
         assert await questions(chat, bot) == [QUESTION]
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_proxy_without_its_server_is_waited_for(server: Server, status: int) -> None:
+    proxy = Restarting(status, "query Bots", "answerEvents", "documentProgress")
+    async with httpx2.AsyncClient(transport=proxy, timeout=60) as http, AsyncKyroChat(server.url, http=http) as chat:
+        bot = await with_note(chat)
+
+        assert await chat.bots() == [bot]
+        assert "Mondays" in (await chat.ask(bot, QUESTION).whole()).text
+
+    assert proxy.fields == []
 
 
 async def test_a_question_can_be_answered_again_and_its_answers_be_rated(server: Server) -> None:

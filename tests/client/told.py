@@ -30,6 +30,22 @@ class Losing(httpx2.AsyncHTTPTransport):
         return response
 
 
+class Restarting(httpx2.AsyncHTTPTransport):
+    """A proxy that has no server for the first request to each of some fields, and says so in a page of its own."""
+
+    def __init__(self, status: int, *fields: str) -> None:
+        super().__init__()
+        self._status, self.fields = status, [field.encode() for field in fields]
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        sent = await request.aread()
+        for field in self.fields:
+            if field in sent:
+                self.fields.remove(field)
+                return httpx2.Response(self._status, text="<html>Bad gateway</html>")
+        return await super().handle_async_request(request)
+
+
 def told(field: str, streams: Sequence[Sequence[Told]], asked: list[dict[str, Any]]) -> httpx2.MockTransport:
     """Return a server that lets everybody sign in, and has these streams of a field, one after the other.
 

@@ -29,6 +29,7 @@ CONVERSATIONS = """query ($bot: ID!) {
   } }
 }"""
 
+DELETE = "mutation ($id: ID!) { deleteConversation(id: $id) { ... on DeletedConversation { id } } }"
 STATES = """query ($bot: ID!) {
   bot(id: $bot) { conversations(first: 1) { nodes { messages(first: 5) { nodes { role text status } } } } }
 }"""
@@ -155,6 +156,16 @@ async def test_a_question_put_differently_is_a_branch_and_another_history_anothe
     assert found["totalCount"] == 2
     newest = found["nodes"][0]["messages"]["nodes"]
     assert [message["text"] for message in newest[1:]] == ["Why?", "Never.", QUESTION["content"]]
+
+
+@pytest.mark.parametrize("told", [[], [QUESTION, {"role": "assistant", "content": "On Mondays."}]])
+async def test_of_a_question_that_is_refused_nothing_is_left(shop: Shop, told: list[Any]) -> None:
+    with pytest.raises(openai.BadRequestError, match="20,000"):
+        await shop.client.chat.completions.create(
+            model=shop.bot_id, messages=[*told, {"role": "user", "content": "x" * 20_001}]
+        )
+
+    assert (await shop.conversations())["totalCount"] == 0
 
 
 async def test_a_conversation_of_the_api_goes_on_by_its_id(shop: Shop) -> None:
@@ -314,6 +325,29 @@ async def test_what_a_client_has_seen_survives_a_kill_and_it_can_ask_again(tmp_p
     assert again.choices[0].message.content == "The clock is wound on Mondays."
     # It sent its question anew; the first exchange is whole beside it.
     assert both["totalCount"] == 2
+
+
+async def test_a_stream_whose_conversation_is_deleted_ends_with_an_error(tmp_path: Path) -> None:
+    async with running_fake_gemini() as gemini, visiting("http://127.0.0.1/") as visitor:
+        settings = {
+            "KYROCHAT_GEMINI_API_KEY": gemini.api_key,
+            "KYROCHAT_GEMINI_BASE_URL": gemini.url,
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+        gemini.script(Text("The clock is "), Hang())
+        async with serving(tmp_path / "data", **settings) as server:
+            user = await register(visitor.at(server.graphql_url))
+            bot_id = await new_bot(user)
+            key = await user.run(CREATE_KEY, scopes=["CHAT", "READ"])
+            async with client_of(server, key["secret"]) as client:
+                stream = await client.chat.completions.create(model=bot_id, messages=[QUESTION], stream=True)
+                await anext(stream)
+                (conversation,) = (await user.run(CONVERSATIONS, bot=bot_id))["conversations"]["nodes"]
+                await user.run(DELETE, id=conversation["id"])
+                with pytest.raises(openai.APIError, match="There is no such"):
+                    async for _ in stream:
+                        pass
+            assert server.faults() == []
 
 
 async def _read(stream: Any, server: Server, seen: list[str]) -> None:

@@ -12,7 +12,7 @@ from kyrochat.chat.service import ChatService
 from kyrochat.chat.transcripts import Place, Transcripts
 from kyrochat.db.models import Message
 from kyrochat.db.states import MessageStatus
-from kyrochat.errors import ProviderUnavailable
+from kyrochat.errors import KyroError, ProviderUnavailable
 from kyrochat.retrieval.types import Turn
 
 
@@ -36,9 +36,13 @@ class AwaitedAnswer:
         """Ask the last of the turns in its place.
 
         Raises:
-            KyroError: as `ChatService.send` does.
+            KyroError: as `ChatService.send` does; the place is given back then.
         """
-        exchange = await chat.send(viewer, place.conversation_id, turns[-1].text, parent_id=place.parent_id)
+        try:
+            exchange = await chat.send(viewer, place.conversation_id, turns[-1].text, parent_id=place.parent_id)
+        except KyroError:
+            await transcripts.give_back(viewer, place)
+            raise
         return cls(chat, transcripts, viewer, place.conversation_id, exchange.answer, turns)
 
     async def pieces(self) -> AsyncGenerator[str, None]:

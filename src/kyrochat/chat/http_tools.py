@@ -52,9 +52,7 @@ class HttpTools:
         if text is None:
             return self._in_vain(tool, call, "The tool's answer is neither JSON nor text.")
         for secret in headers.values():
-            # A server may say what it was sent; "Bearer" and the like are part of the value, not of the secret.
-            for part in (secret, secret.rpartition(" ")[2]):
-                text = text.replace(part, HIDDEN) if len(part) >= LEAST_SECRET_CHARS else text
+            text = _without(secret, text)
         problem = None if answer.status < 300 else f"The tool answered with status {answer.status}."
         said = storable(text)[:MAX_RESULT_CHARS]
         told = tool_result(tool.name, f"{problem}\n{said}" if problem else said)
@@ -73,6 +71,17 @@ class HttpTools:
 def declared(tool: BotTool) -> Tool:
     """Return a bot's tool as models are told of it."""
     return Tool(tool.name, tool.description, tool.parameters)
+
+
+def _without(secret: str, text: str) -> str:
+    """Return the text without the value of a header: a server may say what it was sent, as it is or in JSON."""
+    # "Bearer" and the like are part of the value, not of the secret.
+    for part in (secret, secret.rpartition(" ")[2]):
+        if len(part) >= LEAST_SECRET_CHARS:
+            in_json = json.dumps(part)[1:-1]
+            for written in (part, in_json, in_json.replace("/", "\\/")):
+                text = text.replace(written, HIDDEN)
+    return text
 
 
 def _text_of(answer: Answer) -> str | None:

@@ -213,25 +213,29 @@ class RunningAnswers:
         except (TimeoutError, AnswerTaken):  # what was not stored was not seen by anybody either
             log.debug("The last words of an answer were not stored")
 
-    async def _renew(self) -> None:
+    async def _renew(self) -> bool:
         answers = {answer.message_id: answer for answer in self.answerer.log.open_answers}
         if not answers:
-            return
+            return False
         async with self.database.begin() as session:
             tokens = {message_id: answer.token for message_id, answer in answers.items()}
             ours = await rows.renew_leases(session, tokens, self.lease)
         for message_id, answer in answers.items():
             if message_id not in ours:
                 answer.give_up()
+        return False
 
-    async def _sweep(self) -> None:
+    async def _sweep(self) -> bool:
+        """End some answers of dead processes, and say whether there may be more."""
         async with self.database.begin() as session:
             expired = await rows.expired_leases(session, SWEPT_AT_ONCE)
+        count = 0
         for message_id, workspace_id in expired:
             if self.answerer.log.is_open(message_id):
                 continue  # it lives: an outage has kept us from renewing its lease, which comes next
             try:
                 await self._interrupt(message_id, workspace_id)
+                count += 1
             except Exception as error:  # one that cannot be ended must not keep the others from their end
                 if is_outage(error):
                     raise
@@ -240,6 +244,7 @@ class RunningAnswers:
                     type(error).__name__,
                     extra={"message_id": str(message_id)},
                 )
+        return count > 0 and len(expired) == SWEPT_AT_ONCE
 
     async def _interrupt(self, message_id: UUID, workspace_id: UUID) -> None:
         async with self.database.begin([workspace_id]) as session:
@@ -247,12 +252,14 @@ class RunningAnswers:
             if await end_answer(session, self.changes, message_id, ending, expired=True):
                 log.warning("An answer was interrupted: its process is gone", extra={"message_id": str(message_id)})
 
-    async def _every(self, interval_s: float, work: Callable[[], Coroutine[None, None, None]], what: str) -> None:
+    async def _every(self, interval_s: float, work: Callable[[], Coroutine[None, None, bool]], what: str) -> None:
+        """Do the work now and then, and at once again when it says that there is more."""
         outage = Outage(what)
         while True:
             try:
                 async with asyncio.timeout(CALL_TIMEOUT_S):
-                    await work()
+                    if await work():
+                        continue
             except Exception as error:
                 outage.goes_on(error)
             else:

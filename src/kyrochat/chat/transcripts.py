@@ -31,10 +31,14 @@ MAX_TURNS = 40
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a question belongs: in a conversation, after an answer of it; without one, at its active branch's end."""
+    """Where a question belongs: in a conversation, after an answer of it; without one, at its active branch's end.
+
+    A new conversation was made for this question.
+    """
 
     conversation_id: UUID
     parent_id: UUID | None
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class Transcripts:
             )
             session.add(conversation)
             await session.flush()
-            return Place(conversation.id, await _told(session, conversation, turns[-MAX_TURNS:]))
+            return Place(conversation.id, await _told(session, conversation, turns[-MAX_TURNS:]), is_new=True)
 
     async def place_in(self, viewer: Viewer, bot_id: UUID, conversation_id: UUID) -> Place:
         """Return where a question belongs that goes on with a conversation.
@@ -90,6 +94,12 @@ class Transcripts:
         if conversation is None or conversation.bot_id != bot_id:
             raise NotFound("conversation")
         return Place(conversation.id, None)
+
+    async def give_back(self, viewer: Viewer, place: Place) -> None:
+        """Leave nothing of a place for a question that was refused."""
+        if place.is_new:
+            async with self.database.begin(viewer.workspaces) as session:
+                await repository.delete_conversations(session, [place.conversation_id])
 
     async def note(self, viewer: Viewer, answer: Message, turns: Sequence[Turn]) -> None:
         """Note that these turns, the answer's own text the last of them, lead to the answer."""

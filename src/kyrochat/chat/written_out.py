@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from kyrochat.accounts.zip_stream import as_json
+from kyrochat.chat.cleaning.fences import Lines
 from kyrochat.chat.export import citation_fields, conversation_fields, message_fields
 from kyrochat.db.models import Citation, Conversation, Message
 from kyrochat.db.states import MessageRole, MessageStatus
 
-_MARKER = re.compile(r"\[(\d{1,3})\]")
+# Escaped signs and code between backticks come first: what looks like a marker there is none.
+_MARKER = re.compile(r"\\.|(?P<ticks>`++).*?(?<!`)(?P=ticks)(?!`)|\[(?P<number>\d{1,3})\]")
+_MARKDOWN = re.compile(r"[\\`*_\[\]<&]")
 _NOT_IN_NAMES = re.compile(r"[^\w-]+")
 MAX_NAME_CHARS = 60
 _CUT_SHORT = {
@@ -72,11 +75,12 @@ def markdown_of(conversation: Conversation, bot_name: str, messages: Sequence[Me
 def _with_footnotes(text: str, quotes: Sequence[Citation], *, first: int) -> str:
     numbers = {quote.number: first + place for place, quote in enumerate(quotes)}
 
-    def footnote(marker: re.Match[str]) -> str:
-        number = numbers.get(int(marker[1]))
-        return marker[0] if number is None else f"[^{number}]"
+    def footnote(found: re.Match[str]) -> str:
+        number = numbers.get(int(found["number"])) if found["number"] else None
+        return found[0] if number is None else f"[^{number}]"
 
-    return _MARKER.sub(footnote, text.rstrip())
+    lines = Lines()
+    return "\n".join(line if lines.is_code(line) else _MARKER.sub(footnote, line) for line in text.rstrip().split("\n"))
 
 
 def _footnotes(quotes: Sequence[Citation], *, first: int) -> Iterator[str]:
@@ -86,4 +90,5 @@ def _footnotes(quotes: Sequence[Citation], *, first: int) -> Iterator[str]:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    """Return a plain text as one line that says the same in Markdown."""
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))

@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 import httpx2
 
 from kyrochat.client import operations
-from kyrochat.client.connection import Connection, StreamBroken
+from kyrochat.client.connection import AWAY, Connection, StreamBroken
 from kyrochat.client.types import AnswerFailed, Citation, ConnectionLost, KyroChatError, citation_from
 
 # How long the server may be away before an answer is given up; the server keeps it all the same.
 PATIENCE_S = 120.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 # It is busy or about to restart: the same request may succeed a little later.
-PASSING = ("OVERLOADED", "RATE_LIMITED", "TIMED_OUT")
+PASSING = ("OVERLOADED", "RATE_LIMITED", "TIMED_OUT", AWAY)
 
 T = TypeVar("T")
 

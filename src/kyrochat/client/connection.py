@@ -13,6 +13,9 @@ from kyrochat.client.types import KyroChatError
 
 # Between two events of a stream the server says every few seconds that it is there.
 READ_TIMEOUT_S = 60.0
+# What proxies say while the server behind them restarts, and the code of it.
+NO_SERVER = (502, 503, 504)
+AWAY = "AWAY"
 
 
 class StreamBroken(Exception):
@@ -149,6 +152,8 @@ def _answer(response: httpx2.Response) -> Mapping[str, Any]:
         answer = response.json()
     except ValueError:
         answer = None
+    if not isinstance(answer, dict) and response.status_code in NO_SERVER:
+        raise KyroChatError(f"The server is away: a proxy answered with status {response.status_code}.", AWAY)
     if not isinstance(answer, dict):
         raise KyroChatError(
             f"This is no KyroChat: it answered with status {response.status_code}.", "UNEXPECTED_ANSWER"

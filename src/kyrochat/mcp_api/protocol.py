@@ -11,12 +11,13 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
 
 from kyrochat.accounts.viewer import Viewer
-from kyrochat.errors import KyroError
+from kyrochat.db.outage import is_outage
+from kyrochat.errors import KyroError, Overloaded
 from kyrochat.mcp_api.tools import DOCUMENT_URI, TOOLS, VIEWER, ToolServices, read_document
 
 MAX_BODY_BYTES = 256 * 1024
-# JSON-RPC's own, for arguments that are wrong.
-INVALID_PARAMS = -32602
+# JSON-RPC's own, for arguments that are wrong, and for what is wrong here.
+INVALID_PARAMS, INTERNAL_ERROR = -32602, -32603
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +67,8 @@ def _calling(services: Callable[[], ToolServices]) -> Any:
             return _failed(f"{tool.name} takes {', '.join(tool.properties) or 'nothing'}, and nothing else.")
         try:
             result = await tool.run(services(), _viewer(context), params.arguments or {})
-        except KyroError as error:
-            return _failed(error.message)
-        except Exception:
-            log.exception("A tool failed")
-            return _failed("Internal server error")
+        except Exception as error:
+            return _failed(_told(error))
         text = json.dumps(result, ensure_ascii=False)
         return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=result)
 
@@ -97,8 +95,9 @@ def _reading(services: Callable[[], ToolServices]) -> Any:
         uri = str(params.uri)
         try:
             text = await read_document(services(), _viewer(context), uri)
-        except KyroError as error:
-            raise MCPError(INVALID_PARAMS, error.message) from None
+        except Exception as error:  # the SDK would tell all of it
+            code = INVALID_PARAMS if isinstance(error, KyroError) else INTERNAL_ERROR
+            raise MCPError(code, _told(error)) from None
         return types.ReadResourceResult(
             contents=[types.TextResourceContents(uri=uri, mime_type="text/plain", text=text)]
         )
@@ -109,6 +108,16 @@ def _reading(services: Callable[[], ToolServices]) -> Any:
 def _viewer(context: Any) -> Viewer:
     viewer: Viewer = context.request.scope[VIEWER]
     return viewer
+
+
+def _told(error: Exception) -> str:
+    """Return what may be said of a failure. What nobody foresaw is told to the log only."""
+    if isinstance(error, KyroError):
+        return error.message
+    if is_outage(error):
+        return Overloaded().message
+    log.error("An MCP request failed", exc_info=error)
+    return "Internal server error"
 
 
 def _failed(message: str) -> types.CallToolResult:

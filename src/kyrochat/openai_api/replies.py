@@ -26,10 +26,14 @@ class Reply:
     model: str
     created: int
 
-    def chunk(self, delta: dict[str, str], finish_reason: str | None = None, **more: object) -> dict[str, Any]:
+    def chunk(self, delta: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
         """Return one event of a stream."""
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return self._shared("chat.completion.chunk") | {"choices": [choice]} | more
+        return self._shared("chat.completion.chunk") | {"choices": [choice]}
+
+    def end(self, message: Message, quotes: Sequence[Quote]) -> dict[str, Any]:
+        """Return the event of a stream that says how it ended, with the sources."""
+        return self.chunk({}, _finish_reason(message)) | self._sources(message, quotes)
 
     def usage_chunk(self, message: Message) -> dict[str, Any]:
         """Return the event of a stream that says how many tokens it took."""
@@ -38,14 +42,14 @@ class Reply:
     def completion(self, message: Message, quotes: Sequence[Quote]) -> dict[str, Any]:
         """Return the whole answer."""
         spoken = {"role": "assistant", "content": message.text, "refusal": None}
-        choice = {"index": 0, "message": spoken, "logprobs": None, "finish_reason": finish_reason_of(message)}
+        choice = {"index": 0, "message": spoken, "logprobs": None, "finish_reason": _finish_reason(message)}
         return (
             self._shared("chat.completion")
             | {"choices": [choice], "usage": usage_of(message)}
-            | self.sources(message, quotes)
+            | self._sources(message, quotes)
         )
 
-    def sources(self, message: Message, quotes: Sequence[Quote]) -> dict[str, Any]:
+    def _sources(self, message: Message, quotes: Sequence[Quote]) -> dict[str, Any]:
         """Return what OpenAI's form has no place for: `[2]` in the text is the citation whose number is 2."""
         return {
             "citations": [_citation(quote) for quote in quotes],
@@ -60,6 +64,10 @@ class Reply:
         return {"id": f"chatcmpl-{self.message_id}", "object": kind, "created": self.created, "model": self.model}
 
 
+def _finish_reason(message: Message) -> str:
+    return "length" if message.finish_reason is FinishReason.LENGTH else "stop"
+
+
 def _citation(quote: Quote) -> dict[str, Any]:
     return {
         "number": quote.number,
@@ -70,11 +78,6 @@ def _citation(quote: Quote) -> dict[str, Any]:
         "end": quote.end,
         "page": quote.page,
     }
-
-
-def finish_reason_of(message: Message) -> str:
-    """Return why an answer has ended: "length" when it reached its limit, and may break off in the middle."""
-    return "length" if message.finish_reason is FinishReason.LENGTH else "stop"
 
 
 def usage_of(message: Message) -> dict[str, int]:

@@ -22,7 +22,7 @@ from kyrochat.db.models import Bot
 from kyrochat.db.outage import is_outage
 from kyrochat.errors import InvalidInput, KyroError, Overloaded, Unauthenticated
 from kyrochat.openai_api.chat_request import ChatRequest, read_request
-from kyrochat.openai_api.replies import Reply, error_body, error_response, event, finish_reason_of, model_of
+from kyrochat.openai_api.replies import Reply, error_body, error_response, event, model_of
 from kyrochat.retrieval.types import Turn
 
 # More than anybody picks from in a menu.
@@ -65,12 +65,8 @@ class OpenAIRoutes:
         async def guarded(request: Request) -> Response:
             try:
                 return await handle(request)
-            except KyroError as error:
-                return error_response(error)
             except Exception as error:
-                if is_outage(error):
-                    return error_response(Overloaded())
-                raise
+                return error_response(_expected(error))
 
         return guarded
 
@@ -146,18 +142,26 @@ async def _events(
 ) -> AsyncGenerator[str, None]:
     async with aclosing(pieces):
         yield event(reply.chunk({"role": "assistant", "content": first}))
-        async for piece in pieces:
-            yield event(reply.chunk({"content": piece}))
         try:
+            async for piece in pieces:
+                yield event(reply.chunk({"content": piece}))
             answer.must_be_one()
-        except KyroError as error:
-            yield event(error_body(error))
+        except Exception as error:  # its conversation was deleted, for example
+            yield event(error_body(_expected(error)))
             return
-        sources = reply.sources(answer.message, answer.quotes)
-        yield event(reply.chunk({}, finish_reason_of(answer.message), **sources))
+        yield event(reply.end(answer.message, answer.quotes))
         if include_usage:
             yield event(reply.usage_chunk(answer.message))
         yield "data: [DONE]\n\n"
+
+
+def _expected(error: Exception) -> KyroError:
+    """Return the failure that an exception is; raise what nobody foresaw."""
+    if isinstance(error, KyroError):
+        return error
+    if is_outage(error):
+        return Overloaded()
+    raise error
 
 
 async def _json(request: Request) -> object:

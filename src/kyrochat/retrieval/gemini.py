@@ -110,6 +110,8 @@ class GeminiModel:
         ending = Ending(model)
 
         async def attempt() -> Finished:
+            nonlocal ending
+            ending = Ending(model)  # calls of an attempt that broke off are none
             transport, url = await self.connection.streaming(model)
             chunks = stream_chunks(transport, url, self.connection.api_key, self._body(prompt))
             async with aclosing(chunks):

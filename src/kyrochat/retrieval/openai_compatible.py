@@ -13,7 +13,7 @@ from kyrochat.retrieval.prompting import system_instruction, user_content
 from kyrochat.retrieval.pumped import Put, pumped
 from kyrochat.retrieval.retries import Retries
 from kyrochat.retrieval.timeouts import Timeouts
-from kyrochat.retrieval.types import Finished, ModelEvent, Prompt, TextPiece, Usage
+from kyrochat.retrieval.types import Finished, ModelEvent, Prompt, TextPiece, Turn, Usage
 
 if TYPE_CHECKING:
     from openai import AsyncStream
@@ -86,6 +86,8 @@ class OpenAIModel:
         ending = Ending(model)
 
         async def attempt() -> Finished:
+            nonlocal ending
+            ending = Ending(model)  # calls of an attempt that broke off are none
             async with await self._begin(prompt, model, messages) as chunks:
                 async for chunk in chunks:
                     if text := ending.observe(chunk):
@@ -137,10 +139,16 @@ class OpenAIModel:
 
 
 def _messages(prompt: Prompt) -> list[Any]:
-    """Return the rules, the turns, and the question with its passages; then what was called in this answer."""
+    """Return the rules, the turns, and the question with its passages; then what was called in this answer.
+
+    Two roles take turns: of a conversation in which a question was left without an answer, many models want nothing.
+    """
     messages: list[Any] = [{"role": "system", "content": system_instruction(prompt)}]
-    messages += [{"role": turn.role, "content": turn.text} for turn in prompt.history if turn.text]
-    messages.append({"role": "user", "content": user_content(prompt)})
+    for turn in (*prompt.history, Turn("user", user_content(prompt))):
+        if turn.role == messages[-1]["role"]:
+            messages[-1]["content"] += f"\n\n{turn.text}"
+        elif turn.text:
+            messages.append({"role": turn.role, "content": turn.text})
     for step in prompt.steps:
         messages.append(step.raw)
         messages += [

@@ -291,6 +291,17 @@ async def test_a_call_of_a_tool_comes_with_the_end_and_its_result_leads_to_the_a
     assert "Two eggs." in str(wire.requests[1].body)
 
 
+async def test_of_an_attempt_that_broke_off_nothing_is_in_the_next_one(wire: Wire, model: AnswerModel) -> None:
+    wire.script(Calls("look", '{"at": "the fridge"}'), Cuts())
+    wire.script(Calls("look", '{"at": "the cellar"}'), Ends())
+
+    outcome = await outcome_of(model, Prompt("", (), (), "What is there?", tools=(LOOK,)))
+
+    assert outcome.finished is not None
+    assert [(call.name, call.arguments) for call in outcome.finished.calls] == [("look", {"at": "the cellar"})]
+    assert "fridge" not in str(outcome.finished.raw)
+
+
 async def test_a_tool_without_parameters_is_offered(wire: Wire, model: AnswerModel) -> None:
     wire.script(Calls("look", "{}"), Ends())
     nothing = replace(LOOK, parameters={"type": "object", "properties": {}, "required": []})

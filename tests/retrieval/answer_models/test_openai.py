@@ -19,9 +19,9 @@ from kyrochat.errors import ProviderFault
 from kyrochat.retrieval.openai_compatible import OpenAIModel, open_openai
 from kyrochat.retrieval.openai_endings import Thoughts
 from kyrochat.retrieval.openai_errors import retry_after_s
-from kyrochat.retrieval.types import Finished, Prompt, Step, ToolCall, Usage
+from kyrochat.retrieval.types import Finished, Prompt, Step, ToolCall, Turn, Usage
 from tests.fakes.openai import FakeOpenAI
-from tests.fakes.openai_steps import Call, Finish, HttpError, Raw, Text, chunk, sse
+from tests.fakes.openai_steps import Call, Cut, Finish, HttpError, Raw, Text, chunk, sse
 from tests.retrieval.answer_models.conftest import Pauses
 from tests.retrieval.answer_models.prompts import outcome_of
 from tests.retrieval.answer_models.providers import LOOK
@@ -56,6 +56,18 @@ async def test_the_request_names_model_and_temperature_and_asks_for_the_count(
         "stream_options": {"include_usage": True},
         "temperature": 0.7,
     }
+
+
+async def test_questions_without_an_answer_are_told_together(opened: Opened, openai: FakeOpenAI) -> None:
+    # The templates of many models refuse a conversation in which the roles do not take turns.
+    failed = (Turn("user", "Hard?"), Turn("assistant", "No."), Turn("user", "Soft?"), Turn("assistant", ""))
+
+    await outcome_of(opened(), Prompt("", (), failed, "How long?"))
+
+    told = openai.requests[0].body["messages"]
+    assert [message["role"] for message in told] == ["system", "user", "assistant", "user"]
+    assert told[-1]["content"].startswith("Soft?\n\n")
+    assert told[-1]["content"].endswith("Question: How long?")
 
 
 async def test_a_limit_of_tokens_is_told_in_the_word_that_all_know(opened: Opened, openai: FakeOpenAI) -> None:
@@ -178,6 +190,13 @@ def test_thoughts_are_taken_out_wherever_the_text_is_cut(parts: list[str], data:
     assert without([text[start:end] for start, end in pairwise(places)]) == whole
     if not text.lstrip().startswith("<think>"):
         assert whole == text
+
+
+async def test_what_was_held_back_of_an_attempt_that_broke_off_is_forgotten(opened: Opened, openai: FakeOpenAI) -> None:
+    openai.script(Text("<thi"), Cut())
+    openai.script(Text("Four."), Finish())
+
+    assert (await outcome_of(opened())).texts == ["Four."]
 
 
 async def test_calls_are_told_apart_by_their_ids_and_unreadable_arguments_are_said_to_be(

@@ -11,6 +11,7 @@ comes between.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from io import IncrementalNewlineDecoder
 
 from kyrochat.chat.cleaning.draft import Draft, Piece
 from kyrochat.chat.cleaning.links import (
@@ -38,6 +39,8 @@ class Cleaner:
 
     sources: Sources
     _draft: Draft = field(init=False)
+    # To Markdown a carriage return ends a line like any other end; here there is one kind from now on.
+    _line_ends: IncrementalNewlineDecoder = field(default_factory=lambda: IncrementalNewlineDecoder(None, True))
     _at_line_start: bool = True
     _is_code: bool = False
 
@@ -61,11 +64,12 @@ class Cleaner:
 
     def feed(self, piece: str) -> list[Piece]:
         """Return what can be shown now."""
-        self._draft.take(piece)
+        self._draft.take(self._line_ends.decode(piece))
         return list(self._run())
 
     def close(self) -> list[Piece]:
         """Return the rest: nothing comes any more."""
+        self._draft.take(self._line_ends.decode("", final=True))
         self._draft.is_all = True
         return list(self._run())
 

@@ -65,7 +65,8 @@ class Lines:
             return True
         if column < fence.column:
             return None
-        if column - fence.column <= 3 and set(text.rstrip()) == {fence.mark} and len(text.rstrip()) >= fence.length:
+        marks = text.rstrip(" \t")  # with any other white space behind them, they end no fence
+        if column - fence.column <= 3 and set(marks) == {fence.mark} and len(marks) >= fence.length:
             self.fence, self._after_blank = None, False
         return True
 
