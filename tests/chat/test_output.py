@@ -53,6 +53,8 @@ def play(*pieces: str) -> tuple[str, list[Quote], int]:
         ("Bees play chess on Sundays[1]. Yes", "Bees play chess on Sundays. Yes", 0, 1),
         # Brackets that were escaped are not ours.
         (f"{QUEEN} \\[1].", f"{QUEEN} \\[1].", 0, 0),
+        # A backslash of its own escapes none.
+        ("y[1]\\\\[9]", "y\\[1]\\\\", 0, 1),
         # Where a marker goes, nothing new comes together.
         ("ht [9]tp://evil.example/?d=1", "ht tp://evil.example/?d=1", 0, 1),
         ("http [9]://evil.example/?d=1", "http ://evil.example/?d=1", 0, 1),
@@ -72,7 +74,21 @@ def test_markers_links_and_code(text: str, shown: str, cited: int, removed: int)
     assert play(*text) == (output, quotes, gone)
 
 
-MORE = [QUEEN, f"{QUEEN} [1].", " [1]", "[2]", "[9]", " [1, 2]", "x[1] = 3", "x[1]", "`x[1]`", " [9]", "[1]:", "[1]("]
+MORE = [
+    QUEEN,
+    f"{QUEEN} [1].",
+    " [1]",
+    "[2]",
+    "[9]",
+    " [1, 2]",
+    "x[1] = 3",
+    "x[1]",
+    "`x[1]`",
+    " [9]",
+    "[1]:",
+    "[1](",
+    "\\\\",
+]
 FRAGMENTS = st.sampled_from(MORE) | st.sampled_from(WORDS) | st.sampled_from(MARKS + LINES) | st.sampled_from(WHOLE)
 TEXTS = st.lists(FRAGMENTS, max_size=20).map("".join)
 UNJOINED = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).disable("text_join")

@@ -30,6 +30,8 @@ _NAME = re.compile(r"[\w.]{1,60}\Z")
 # What follows an index in a program, and no citation in a text.
 _AFTER_INDEX = re.compile(r"\s?(?:[-+*/%|&^]?=(?!>)|\\?\(|\[[^\]\d]|\.[^\W\d]|\+\+|--|->|::)")
 _IDENTIFIER = re.compile(r"(?:\b[^\W\d_]|\w*[_\d]\w*)\Z")
+# A backslash that is escaped, as the cleaner gives it: in a piece of its own.
+_BACKSLASH = "\\\\"
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 # Where a marker was taken out, no space is missing before these.
 _CLOSING = frozenset(",;!?)]}\"'”’»…。，、；：！？*_~|")
@@ -61,6 +63,11 @@ class CitationStream:
         if is_code:
             yield from self._flush()
             yield from self._write(piece, said=piece.replace("`", ""))
+            return
+        if piece.endswith(_BACKSLASH):
+            # It escapes nothing, though what follows looks escaped: so that does not stand in one text with it.
+            yield from self._flush()
+            yield from self._resolve(piece, len(piece))
             return
         text = self._held + piece
         keep = self._kept(text)
