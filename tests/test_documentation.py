@@ -53,6 +53,14 @@ def test_every_problem_is_explained() -> None:
     assert missing == []
 
 
+def test_the_readme_names_every_code_of_an_error() -> None:
+    table = re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs" / "errors.md").read_text("utf-8"), re.M)
+    readme = (ROOT / "README.md").read_text("utf-8")
+
+    assert len(table) == 14
+    assert [code for code in table if f"`{code}`" not in readme] == []
+
+
 def test_every_setting_and_command_is_in_the_reference(pages: dict[str, str]) -> None:
     def commands(group: Group, name: str) -> list[str]:
         found = []

@@ -3,8 +3,10 @@
 import asyncio
 import itertools
 import random
+import signal
 import subprocess
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,17 @@ RATED = """query ($id: ID!) { node(id: $id) { ... on Message {
   siblings { count } feedback { rating comment } } } }"""
 ASKED = """query ($id: ID!) { bot(id: $id) { conversations(first: 9) { nodes {
   messages(first: 9) { nodes { role text } } } } } }"""
+INTERRUPTED = """
+import sys
+from kyrochat.client import KyroChat
+
+with KyroChat(sys.argv[1]) as chat:
+    try:
+        list(chat.answer("some-id"))
+    except KeyboardInterrupt:
+        print("interrupted")
+print("closed")
+"""
 RUN_OUT = KyroChatError("The access token has expired.", "UNAUTHENTICATED")
 PASSWORD = "correct horse battery"
 _people = itertools.count(1)
@@ -339,6 +352,27 @@ def _journey(url: str) -> str:
 
 async def test_programs_without_an_event_loop_have_the_same(server: Server) -> None:
     assert "Mondays" in await asyncio.to_thread(_journey, server.url)
+
+
+async def test_whoever_presses_ctrl_c_waits_no_longer_and_leaves_nothing_behind() -> None:
+    asked = asyncio.Event()
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        asked.set()
+        while await reader.read(65_536):
+            pass  # until the client has gone away
+        writer.close()
+
+    silent = await asyncio.start_server(hold, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+    async with silent:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", INTERRUPTED, url, stdout=PIPE, stderr=PIPE)
+        await asyncio.wait_for(asked.wait(), 30)
+        process.send_signal(signal.SIGINT)
+        said, complaints = await asyncio.wait_for(process.communicate(), 30)
+
+    assert (process.returncode, said.decode().split(), complaints.decode()) == (0, ["interrupted", "closed"], "")
 
 
 async def test_it_works_where_a_loop_runs_already(server: Server) -> None:

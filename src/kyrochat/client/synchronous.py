@@ -11,6 +11,9 @@ from kyrochat.client.answers import PATIENCE_S, Answer
 from kyrochat.client.asynchronous import AsyncKyroChat
 from kyrochat.client.types import Bot, Citation, Document, Passage
 
+# What was interrupted has so long to end.
+ENDING_S = 5.0
+
 T = TypeVar("T")
 
 
@@ -103,7 +106,15 @@ class KyroChat:
         return self._run(self._client.execute(document, variables))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        ended = threading.Event()
+        running = asyncio.run_coroutine_threadsafe(_told(work, ended), self._loop)
+        try:
+            return running.result()
+        except KeyboardInterrupt:
+            # Nothing goes on for who waits no longer.
+            running.cancel()
+            ended.wait(ENDING_S)
+            raise
 
 
 class SyncAnswer:
@@ -166,6 +177,13 @@ def _id(answer: SyncAnswer | str) -> str:
 
 async def _made(url: str, api_key: str | None, patience_s: float) -> AsyncKyroChat:
     return AsyncKyroChat(url, api_key, patience_s=patience_s)
+
+
+async def _told(work: Coroutine[Any, Any, T], ended: threading.Event) -> T:
+    try:
+        return await work
+    finally:
+        ended.set()
 
 
 async def _next(pieces: AsyncGenerator[str, None]) -> str | None:

@@ -1,4 +1,5 @@
-// Passwords, tokens and Authorization headers never go to localStorage, though GraphiQL keeps tabs and history there.
+// Passwords, tokens, Authorization headers and values of tools' headers never go to localStorage, though GraphiQL keeps
+// tabs and history there.
 
 const KEY = "kyrochat-graphiql:example-password";
 const HIDDEN = "<your password>";
@@ -44,18 +45,27 @@ export function forgetExamplePassword(): void {
  * end of a secret must not hide its closing quote.
  */
 export function withoutSecrets(text: string): string {
-  const start = /((?:password|token|secret|api-?key|authorization)(?:\\*")?\s*:\s*)(\\*)"/gi;
+  const start = /((?:password|token|secret|api-?key|authorization|setupCode|value)(?:\\*")?\s*:\s*)(\\*)"/gi;
   let clean = "";
   let position = 0;
   for (let match = start.exec(text); match; match = start.exec(text)) {
     const depth = match[2]!.length;
-    const end = closingQuote(text, start.lastIndex, depth);
     const quote = `${match[2]}"`;
+    const isBlock = text.startsWith(quote + quote, start.lastIndex);
+    const end = isBlock ? closingBlock(text, start.lastIndex + 2 * quote.length, quote) : closingQuote(text, start.lastIndex, depth);
     clean += `${text.slice(position, match.index)}${match[1]}${quote}${HIDDEN}${quote}`;
     position = end;
     start.lastIndex = end;
   }
   return clean + text.slice(position);
+}
+
+/** The end of a block string: three quotes with one backslash more before them are a part of it. */
+function closingBlock(text: string, from: number, quote: string): number {
+  const quotes = quote.repeat(3);
+  let at = text.indexOf(quotes, from);
+  while (at > from && text[at - 1] === "\\") at = text.indexOf(quotes, at + 1);
+  return at < 0 ? text.length : at + quotes.length;
 }
 
 function closingQuote(text: string, from: number, depth: number): number {

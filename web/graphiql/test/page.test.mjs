@@ -63,6 +63,20 @@ test("secrets are taken out at every depth of JSON within JSON", () => {
   assert.equal(withoutSecrets('login(input: {password: "x"}) { accessToken }'), 'login(input: {password: "<your password>"}) { accessToken }');
 });
 
+test("secrets of tools, setup codes and block strings are taken out too, at any depth", () => {
+  const stored = (secret) => 'headers: [{name: "Authorization", value: "' + secret + '"}] setupCode: "' + secret + '" password: """' + secret + '""" title: "kept"';
+  let [text, expected] = [stored('Bearer \\"s3cret'), stored("<your password>").replaceAll('"""', '"')];
+  for (let depth = 0; depth < 3; depth += 1) {
+    assert.equal(withoutSecrets(text), expected, `depth ${depth}`);
+    text = JSON.stringify({ query: text });
+    expected = JSON.stringify({ query: expected });
+  }
+  const block = (secret) => `password: """${secret}""", name: "kept"`;
+  assert.equal(withoutSecrets(block('a "quoted" \\""" s3cret')), 'password: "<your password>", name: "kept"');
+  assert.equal(withoutSecrets('password: "", name: "kept"'), 'password: "<your password>", name: "kept"');
+  assert.equal(withoutSecrets('password: """s3cret'), 'password: "<your password>"');
+});
+
 test("a session and ids are learned, another user starts afresh, and logout forgets all", () => {
   const session = (email) => ({ accessToken: "t", expiresAt: "2030-01-01T00:00:00Z", user: { email } });
   learn("register", session("a@b.c"), null);
