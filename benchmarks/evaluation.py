@@ -103,6 +103,8 @@ async def evaluate(
         for collection in collections:
             console.print(f"{collection.name}: adding {len(collection.documents):,} documents ...", highlight=False)
             loaded = await add(runtime, viewer, collection, bulk=bulk)
+            if loaded.unread:
+                console.print(f"{collection.name}: {loaded.unread:,} documents hold no text", highlight=False)
             queries = collection.some(most)
             console.print(
                 f"{collection.name}: {loaded.passages:,} passages in {loaded.seconds:.0f} s; "

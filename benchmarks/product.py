@@ -47,12 +47,16 @@ MAX_PASSAGES_DEEP = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A collection as a bot. Documents of the very same text are one in KyroChat: `ids` says which are its."""
+    """A collection as a bot. Documents of the very same text are one in KyroChat: `ids` says which are its.
+
+    `unread` are those in which the ingestion found no text.
+    """
 
     bot: Bot
     ids: Mapping[UUID, Sequence[str]]
     passages: int
     seconds: float
+    unread: int = 0
 
     @property
     def deep(self) -> SearchSettings:
@@ -136,10 +140,10 @@ async def add(runtime: Runtime, viewer: Viewer, collection: Collection, *, bulk:
         await asyncio.sleep(LOOK_EVERY_S)
         state = await documents.ingestion(viewer, bot.id)
     took_s = time.perf_counter() - began_at
-    assert set(state.counts) == {DocumentStatus.READY}, state.counts
+    assert set(state.counts) <= {DocumentStatus.READY, DocumentStatus.FAILED}, state.counts
     async with runtime.database.begin(viewer.workspaces) as session:
         passages = await chunk_count(session, bot.id)
-    return Loaded(bot, ids, passages, took_s)
+    return Loaded(bot, ids, passages, took_s, state.counts.get(DocumentStatus.FAILED, 0))
 
 
 def _bot_name(collection: Collection) -> str:

@@ -81,6 +81,7 @@ ODD: list[dict[str, object]] = [
     {"_id": "null", "title": None, "text": None},
     {"_id": "blank", "title": " ", "text": " \n "},
     {"_id": "marks", "text": "--- ... !!!"},
+    {"_id": "controls", "text": "\x01\x02\x03"},
     {"_id": "nul", "title": "A \x00 title", "text": "A NUL \x00 and half a pair \ud83d about quinces."},
     {"_id": "lines", "title": "Two\r\nlines", "text": "Loquats.\r\nAnd more."},
     {"_id": "once", "title": "a", "text": "The same about figs."},
