@@ -1,8 +1,10 @@
 """The database goes away and comes back; the process ends in order."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import make_url, text
@@ -176,3 +178,43 @@ async def test_an_outage_right_at_the_end_loses_nothing(chat: Chat, urls: Databa
     entries = await asyncio.wait_for(watching, 30)
     assert (text_of(entries), end_of(entries)) == ("Said.", COMPLETED)
     assert entries == await chat.stored(exchange.answer.id)
+
+
+async def test_after_an_outage_that_outlasts_leases_answers_that_live_are_not_swept(
+    chat: Chat, urls: DatabaseUrls, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "kyrochat")
+    pause = Pause()
+    chat.model.script = ["Before. ", pause, "After."]
+    exchange = await chat.ask()
+    await chat.watch_until(exchange.answer.id, "Before.")
+
+    # Another process, which finds its way back before the one that writes does.
+    async with process(urls.app, ScriptedModel(), lease=timedelta(seconds=6)) as other:
+        async with outage(urls):
+            await until(lambda: "Sweeping answers failed" in caplog.text)
+        await chat.run("UPDATE answer_leases SET leased_until = now() - interval '1 minute'")
+        await until(lambda: "Sweeping answers works again" in caplog.text)
+        assert (await chat.message(exchange.answer.id)).status is MessageStatus.STREAMING
+        await chat.a.running._renew()
+
+        pause.release()
+        entries = await chat.watch(exchange.answer.id, on=other)
+
+    assert (text_of(entries), end_of(entries)) == ("Before. After.", COMPLETED)
+
+
+async def test_after_an_outage_answers_of_dead_processes_are_swept_a_lease_later(
+    chat: Chat, urls: DatabaseUrls
+) -> None:
+    chat.model.script = ["Before.", Pause()]
+    exchange = await chat.ask()
+    await chat.watch_until(exchange.answer.id, "Before.")
+
+    async with process(urls.app, ScriptedModel(), lease=timedelta(seconds=0.9)) as other:
+        async with outage(urls):
+            await until(lambda: other.running._is_away)
+        await chat.run("UPDATE answer_leases SET leased_until = now() - interval '1 minute', token = gen_random_uuid()")
+        entries = await chat.watch(exchange.answer.id, on=other)
+
+    assert (text_of(entries), end_of(entries)) == ("Before.", AnswerEnded(MessageStatus.INTERRUPTED))

@@ -67,6 +67,9 @@ class RunningAnswers:
     _storing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STORED_AT_ONCE))
     _to_store: int = 0
     _endings: set[asyncio.Task[Any]] = field(default_factory=set)
+    # The database was away the last time that somebody looked; and when the sweep may judge again after that.
+    _is_away: bool = False
+    _judges_from: float = 0.0
 
     def search_ahead(self, bot: Bot, question: str, wanted: DocumentFilter) -> asyncio.Task[Retrieval] | None:
         """Begin the search for a question that is about to be stored: neither waits for the other.
@@ -229,6 +232,8 @@ class RunningAnswers:
         """End some answers of dead processes, and say whether there may be more."""
         async with self.database.begin() as session:
             expired = await rows.expired_leases(session, SWEPT_AT_ONCE)
+        if not self._may_judge():
+            return False
         count = 0
         for message_id, workspace_id in expired:
             if self.answerer.log.is_open(message_id):
@@ -246,6 +251,17 @@ class RunningAnswers:
                 )
         return count > 0 and len(expired) == SWEPT_AT_ONCE
 
+    def _may_judge(self) -> bool:
+        """Say whether a lease that is over means that its process is gone.
+
+        After an outage it does not: others have as long as a lease lasts to renew those of answers that live.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._is_away:
+            self._is_away = False
+            self._judges_from = now + self.lease.total_seconds()
+        return now >= self._judges_from
+
     async def _interrupt(self, message_id: UUID, workspace_id: UUID) -> None:
         async with self.database.begin([workspace_id]) as session:
             ending = Ending(MessageStatus.INTERRUPTED)
@@ -261,11 +277,11 @@ class RunningAnswers:
                     if await work():
                         continue
             except Exception as error:
+                self._is_away = True
                 outage.goes_on(error)
             else:
                 outage.is_over()
-            # Spread over the interval, so that many processes do not sweep in step. After an outage others need
-            # that time, too, to renew the leases of answers that live.
+            # Spread over the interval, so that many processes do not sweep in step.
             await asyncio.sleep(spread(interval_s, least=0.7))
 
     async def _wind_up(self) -> None:
