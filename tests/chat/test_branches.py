@@ -204,6 +204,9 @@ async def test_a_key_that_was_used_for_something_else_is_refused(chat: Chat) -> 
 
     edited = await service.edit(viewer, one.question.id, "one, differently", idempotency_key="edit")
     await chat.watch(edited.answer.id)
+    for other, key in ((one, "question"), (two, "question"), (two, "edit")):
+        with pytest.raises(KeyUsedOtherwise):
+            await service.edit(viewer, other.question.id, "three", idempotency_key=key)
     assert (
         await service.edit(viewer, one.question.id, "whatever", idempotency_key="edit")
     ).answer.id == edited.answer.id

@@ -160,11 +160,12 @@ async def test_a_question_put_differently_is_a_branch_and_another_history_anothe
 
 @pytest.mark.parametrize("told", [[], [QUESTION, {"role": "assistant", "content": "On Mondays."}]])
 async def test_of_a_question_that_is_refused_nothing_is_left(shop: Shop, told: list[Any]) -> None:
-    with pytest.raises(openai.BadRequestError, match="20,000"):
+    with pytest.raises(openai.BadRequestError, match="20,000") as refused:
         await shop.client.chat.completions.create(
             model=shop.bot_id, messages=[*told, {"role": "user", "content": "x" * 20_001}]
         )
 
+    assert refused.value.param == "messages"
     assert (await shop.conversations())["totalCount"] == 0
 
 

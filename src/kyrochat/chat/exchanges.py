@@ -120,7 +120,8 @@ async def known_exchange(
     """Return what was stored under the idempotency key before, if anything was.
 
     Raises:
-        KeyUsedOtherwise: that was a question, and this asks for another answer; or the other way round.
+        KeyUsedOtherwise: that was a question, and this asks for another answer or puts another question differently; or
+            the other way round.
     """
     found = None if key is None else await repository.exchange_by_key(session, conversation.id, key)
     if found is None:
@@ -133,6 +134,11 @@ async def known_exchange(
             raise KeyUsedOtherwise
     elif not is_question:
         raise KeyUsedOtherwise
+    elif isinstance(request, EditedQuestion):
+        # Put differently it stands beside the first one.
+        before = await repository.message_in(session, conversation.id, request.question_id)
+        if before is None or before.id == question.id or before.parent_id != question.parent_id:
+            raise KeyUsedOtherwise
     return Exchange(question, answer)
 
 

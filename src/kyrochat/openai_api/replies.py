@@ -96,6 +96,8 @@ def error_body(error: errors.KyroError) -> dict[str, Any]:
     """Return an expected failure as OpenAI's clients read it."""
     _, kind, code = _told(error)
     param = ".".join(error.issues[0].path) if isinstance(error, errors.InvalidInput) else None
+    if param == "text":
+        param = "messages"  # the question, which has that name in our own API only
     return {"error": {"message": error.message, "type": kind, "param": param, "code": code}}
 
 
