@@ -15,8 +15,7 @@ MAX_ADDRESS_CHARS = 2_000
 _SPECIAL = re.compile(rf"[\\`~<&\[\](!:\n]|{ADDRESS_START.pattern}", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s<]*")
 _MAY_START_ADDRESS = re.compile(
-    r"(?:h(?:t(?:t(?:p(?:s?(?::/?)?)?)?)?)?|f(?:t(?:p(?::/?)?)?)?)\Z"
-    r"|(?<![a-z0-9])(?:w{1,3}|m(?:a(?:i(?:l(?:to?)?)?)?)?)\Z",
+    r"(?<![a-z0-9])(?:h(?:t(?:t(?:p(?:s?(?::/?)?)?)?)?)?|f(?:t(?:p(?::/?)?)?)?|w{1,3}|m(?:a(?:i(?:l(?:to?)?)?)?)?)\Z",
     re.IGNORECASE,
 )
 _ADDRESS_CUT = re.compile(r"[()\[\]{}>\"'|*,;`\\]|[^\x00-\x7f]")
@@ -33,7 +32,7 @@ def next_special(draft: Draft) -> tuple[int, str | None]:
         if found.group() == ":" and (held := _scheme_before(draft, found.start())):
             return found.start() - held, None
         before = draft.text[found.start() - 1] if found.start() > draft.place else tail[-1:]
-        if len(found.group()) == 1 or found.group().endswith("/") or not is_word(before):
+        if len(found.group()) == 1 or not is_word(before):
             return found.start(), found.group()
         place = found.start() + 1
     if draft.is_all:

@@ -44,18 +44,17 @@ class Sources:
 
 
 def is_word(sign: str) -> bool:
-    """Say whether an address without slashes cannot begin behind this sign; in scripts without spaces it can."""
+    """Say whether an address cannot begin behind this sign; in scripts without spaces it can."""
     return sign.isascii() and sign.isalnum()
 
 
 def may_begin_address(tail: str) -> bool:
-    """Say whether a text that ends so would begin an address with the colon, slash or full stop that comes next."""
+    """Say whether a text that ends so would begin an address with what comes next, if nothing stood between."""
     tail = tail.lower()
     return any(
-        tail.endswith(start[:length])
+        tail.endswith(start[:length]) and not is_word(tail[:-length][-1:])
         for start in STARTS
         for length in range(1, len(start))
-        if not start[length].isalpha()
     )
 
 
@@ -65,12 +64,12 @@ def begins_address(tail: str, following: str) -> bool | None:
     is_open = False
     for start in STARTS:
         for length in range(1, len(start)):
-            if not tail.endswith(start[:length]):
+            if not tail.endswith(start[:length]) or is_word(tail[:-length][-1:]):
                 continue
             if following.startswith(start[length:]):
                 return True
             is_open = is_open or start[length:].startswith(following)
-        if tail.endswith(start):
+        if tail.endswith(start) and not is_word(tail[: -len(start)][-1:]):
             if following[:1].isalnum():
                 return True
             is_open = is_open or not following
