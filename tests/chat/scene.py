@@ -72,7 +72,8 @@ async def process(
     """Answer questions on the database meanwhile. One that does not hear has lost its bells from other processes."""
     database = open_database(url)
     changes = Changes()
-    answerer = Answerer(database, AnswerLog(database, changes), Retriever(database), model, budget, http)
+    retriever = Retriever(database, lexical_budget_s=60)  # a machine may stand still for a while
+    answerer = Answerer(database, AnswerLog(database, changes), retriever, model, budget, http)
     running = RunningAnswers(database, changes, answerer, lease, grace_s, to_store_s, queue or AnswerQueue())
     try:
         async with changes.listening(database.engine) if hears else nullcontext(), running.alive():
