@@ -277,7 +277,7 @@ class RunningAnswers:
                     if await work():
                         continue
             except Exception as error:
-                self._is_away = True
+                self._is_away = self._is_away or is_outage(error)
                 outage.goes_on(error)
             else:
                 outage.is_over()
