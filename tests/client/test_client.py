@@ -29,9 +29,11 @@ RATED = """query ($id: ID!) { node(id: $id) { ... on Message {
 ASKED = """query ($id: ID!) { bot(id: $id) { conversations(first: 9) { nodes {
   messages(first: 9) { nodes { role text } } } } } }"""
 INTERRUPTED = """
-import sys
+import signal, sys
 from kyrochat.client import KyroChat
 
+# What runs in the background of a shell is born with ears shut to it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with KyroChat(sys.argv[1]) as chat:
     try:
         list(chat.answer("some-id"))

@@ -89,3 +89,9 @@ async def mail_server(
     for connection in connections:
         if connection.transport is not None:
             connection.transport.close()
+    # Nothing of a test may be left for the garbage collection of another one to complain of.
+    handlers = [connection._handler_coroutine for connection in connections if connection._handler_coroutine]
+    for handler in handlers:
+        handler.cancel()
+    if handlers:
+        await asyncio.wait(handlers)
