@@ -185,10 +185,8 @@ class GraphQLView:
         return await self._execute(request, operation, context, accepted)
 
     async def _run_get(self, request: Request, accepted: Accepted) -> Response | EventStream:
-        parameters: dict[str, object] = dict(request.query_params)
-        if not parameters.get("operationName"):
-            # A URL has no null: the empty text stands for it.
-            parameters["operationName"] = None
+        # A URL has no null: the empty text stands for it.
+        parameters: dict[str, object] = {name: text for name, text in request.query_params.items() if text}
         for name in ("variables", "extensions"):
             if isinstance(text := parameters.get(name), str):
                 parameters[name] = parse_json(text)
