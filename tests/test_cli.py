@@ -94,6 +94,16 @@ def test_the_demo_answers_with_quotes(first_demo: "tuple[Path, subprocess.Comple
     assert any(quote in " ".join(page.read_text("utf-8").split()) for page in sample.iterdir())
 
 
+def test_the_readme_shows_what_the_demo_says(first_demo: "tuple[Path, subprocess.CompletedProcess[str]]") -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    shown = readme.partition("$ .venv/bin/kyrochat demo\n")[2].partition("\n```")[0]
+
+    # The documents are read two at a time, and the password is another one.
+    shown_head, said_head = (set(text.partition("Question: ")[0].splitlines()[1:]) for text in (shown, first_demo[1].stdout))
+    assert shown_head == said_head
+    assert shown.partition("Question: ")[2] == first_demo[1].stdout.partition("Question: ")[2].rstrip("\n")
+
+
 def test_the_demo_again_finds_everything_there(data_dir: Path) -> None:
     again = run("demo", "--data-dir", data_dir)
     assert again.returncode == 0
