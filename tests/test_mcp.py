@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -184,7 +184,7 @@ async def test_there_is_nothing_to_listen_to_and_nothing_to_end(server: Server, 
 
 
 async def test_who_leaves_before_his_request_is_whole_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
-    pieces = iter(
+    pieces: Iterator[Message] = iter(
         [{"type": "http.request", "body": b'{"jsonrpc"', "more_body": True}, {"type": "http.disconnect"}]
     )
     sent = []

@@ -257,9 +257,11 @@ async def test_each_holder_has_so_many_event_streams_and_each_address_without_cr
 @asynccontextmanager
 async def streaming(toy: Toy, token: str) -> AsyncGenerator[httpx2.Response, None]:
     headers = {**EVENTS, **({"authorization": token} if token else {})}
-    async with httpx2.AsyncClient() as client:
-        async with client.stream("POST", toy.url, json={"query": FOREVER}, headers=headers) as response:
-            yield response
+    async with (
+        httpx2.AsyncClient() as client,
+        client.stream("POST", toy.url, json={"query": FOREVER}, headers=headers) as response,
+    ):
+        yield response
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans())))

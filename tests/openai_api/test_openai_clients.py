@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -355,7 +355,9 @@ async def test_a_stream_whose_conversation_is_deleted_ends_with_an_error(tmp_pat
 
 
 async def test_who_leaves_before_his_question_has_come_in_is_no_fault() -> None:
-    pieces = iter([{"type": "http.request", "body": b'{"model"', "more_body": True}, {"type": "http.disconnect"}])
+    pieces: Iterator[Message] = iter(
+        [{"type": "http.request", "body": b'{"model"', "more_body": True}, {"type": "http.disconnect"}]
+    )
     statuses = []
 
     async def receive() -> Message:
