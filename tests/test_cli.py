@@ -94,6 +94,18 @@ def test_the_demo_answers_with_quotes(first_demo: "tuple[Path, subprocess.Comple
     assert any(quote in " ".join(page.read_text("utf-8").split()) for page in sample.iterdir())
 
 
+def test_the_readme_shows_what_the_demo_says(first_demo: "tuple[Path, subprocess.CompletedProcess[str]]") -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    shown = readme.partition("$ .venv/bin/kyrochat demo\n")[2].partition("\n```")[0]
+
+    (shown_head, _, shown_answer), (head, _, answer) = (
+        text.partition("Question: ") for text in (shown, first_demo[1].stdout)
+    )
+    assert shown_answer == answer.rstrip("\n")
+    # The documents are read two at a time, and the password is another one.
+    assert set(shown_head.splitlines()[1:]) == set(head.splitlines()[1:])
+
+
 def test_the_demo_again_finds_everything_there(data_dir: Path) -> None:
     again = run("demo", "--data-dir", data_dir)
     assert again.returncode == 0

@@ -1,7 +1,8 @@
 """The official MCP client on a running server."""
 
 import json
-from collections.abc import AsyncGenerator
+import logging
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import mcp_types as types
 import pytest
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
+from starlette.types import Message
 
 from kyrochat.errors import Overloaded
 from kyrochat.mcp_api.endpoint import MCPEndpoint
@@ -173,6 +175,43 @@ async def test_malformed_requests_are_refused_and_not_a_fault(server: Server, de
             assert 400 <= answer.status_code < 500, (body[:20], answer.text)
 
 
+async def test_there_is_nothing_to_listen_to_and_nothing_to_end(server: Server, desk: Desk) -> None:
+    headers = {"Authorization": f"Bearer {desk.key}", "Accept": "text/event-stream"}
+    async with httpx2.AsyncClient(headers=headers) as http:
+        answers = [await http.request(method, server.url + "/mcp") for method in ("GET", "DELETE", "PUT")]
+
+    assert [(answer.status_code, answer.headers["allow"]) for answer in answers] == [(405, "POST")] * 3
+
+
+async def test_who_leaves_before_his_request_is_whole_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    pieces: Iterator[Message] = iter(
+        [{"type": "http.request", "body": b'{"jsonrpc"', "more_body": True}, {"type": "http.disconnect"}]
+    )
+    sent = []
+
+    async def receive() -> Message:
+        return next(pieces)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    endpoint = MCPEndpoint(no_services, anybody, "1")
+    headers = [(b"authorization", b"Bearer kck"), (b"content-type", b"application/json"), (b"accept", b"*/*")]
+    await endpoint({"type": "http", "method": "POST", "path": "/mcp", "headers": headers}, receive, send)
+    await endpoint.close()
+
+    assert sent == []
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def no_services() -> Any:
+    raise AssertionError("Nothing was asked for.")
+
+
+async def anybody(request: object) -> Any:
+    del request
+
+
 @pytest.mark.parametrize(
     ("fault", "told"),
     [(ValueError("SELECT secret"), "Internal server error"), (ConnectionRefusedError("secret"), Overloaded().message)],
@@ -188,10 +227,7 @@ async def test_of_a_fault_nothing_is_told(fault: Exception, told: str, method: s
     def broken() -> Any:
         raise fault
 
-    async def viewer_of(request: object) -> Any:
-        del request
-
-    endpoint = MCPEndpoint(broken, viewer_of, "1")
+    endpoint = MCPEndpoint(broken, anybody, "1")
     call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
     headers = {"Authorization": "Bearer kck", "Accept": "application/json, text/event-stream"}
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(endpoint), headers=headers) as http:

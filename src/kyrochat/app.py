@@ -87,6 +87,9 @@ class KyroApp:
             ],
             lifespan=self._lifespan,
         )
+        # The way from `/mcp/` to `/mcp` would be a whole URL, of whose scheme and prefix a proxy in front knows better:
+        # a client would send its question once more, and without TLS.
+        router.router.redirect_slashes = False
         hosts = Hosts.of(settings.hosts, is_loopback=settings.is_loopback)
         served = gated(ShortWay("/graphql", self.view, router), origins, hosts, settings.proxy_networks)
         self._asgi = RequestMetrics(served)

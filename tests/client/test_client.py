@@ -224,6 +224,19 @@ async def test_a_question_can_be_answered_again_and_its_answers_be_rated(server:
     assert stored == {"siblings": {"count": 2}, "feedback": {"rating": "UP", "comment": "After all."}}
 
 
+@pytest.mark.parametrize("separator", ["\u0085", "\u2028", "\u2029"])
+async def test_what_is_a_line_break_to_unicode_alone_breaks_no_event(server: Server, separator: str) -> None:
+    async with AsyncKyroChat(server.url) as chat:
+        await chat.register(*account())
+        bot = await chat.create_bot("Clerk")
+        added = await chat.add_text(bot, f"Clock{separator}tower", f"The tower clock{separator}is wound on Mondays.")
+        document = await chat.until_ready(added)
+        answer = await chat.ask(bot, "When is the tower clock wound?").whole()
+
+    assert document.title == f"Clock{separator}tower"
+    assert [citation.document_title for citation in answer.citations] == [document.title]
+
+
 async def test_an_answer_can_be_stopped(server: Server) -> None:
     async with AsyncKyroChat(server.url) as chat:
         bot = await with_note(chat)

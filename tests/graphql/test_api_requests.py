@@ -40,6 +40,14 @@ async def test_bodies_that_are_no_operation(visitor: GraphQLClient, body: str | 
     assert codes(response.json()) in (["BAD_USER_INPUT"], ["GRAPHQL_PARSE_FAILED"])
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions/", "/mcp/", "/schema.graphql/", "/graphql/"])
+async def test_a_slash_too_many_leads_nowhere_and_least_of_all_away_from_tls(
+    server: Server, visitor: GraphQLClient, path: str
+) -> None:
+    response = await visitor.http.post(server.url + path, content="{}", headers={"X-Forwarded-Proto": "https"})
+    assert (response.status_code, response.headers.get("location")) == (404, None)
+
+
 async def test_a_body_of_300_kb_is_too_large(owner: Owner) -> None:
     response = await owner.user.post(json.dumps({"query": CREATE_BOT, "variables": {"name": "x" * 300_000}}))
     assert (response.status_code, codes(response.json())) == (413, ["PAYLOAD_TOO_LARGE"])

@@ -178,9 +178,10 @@ async def test_queries_over_get_are_an_option_and_mutations_never() -> None:
     assert broken.status_code == 400
 
 
-async def test_an_empty_name_in_a_url_is_no_name() -> None:
+async def test_what_is_empty_in_a_url_is_not_there() -> None:
     async with serving(get_queries=True) as toy, httpx2.AsyncClient() as client:
-        unnamed = await client.get(toy.url, params={"query": "{ hello }", "operationName": ""})
+        nothing = dict.fromkeys(("operationName", "variables", "extensions", "documentId"), "")
+        unnamed = await client.get(toy.url, params={"query": "{ hello }", **nothing})
         unknown = await client.get(toy.url, params={"query": "{ hello }", "operationName": "null"})
 
     assert unnamed.json() == {"data": {"hello": "world"}}

@@ -1,11 +1,13 @@
 """Credentials end: they expire, sessions are ended, keys revoked. Sockets and event streams end with them."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from starlette.requests import HTTPConnection
 
 from kyrochat.errors import Forbidden
 from kyrochat.graphql.transport.grants import Grant, renewed, until_over
-from kyrochat.graphql.transport.socket_places import SocketPlaces
+from kyrochat.graphql.transport.places import Places
 from kyrochat.graphql.transport.socket_session import SocketLimits
 from kyrochat.graphql.transport.view import authorization
 from tests.graphql.front_door_toy import Toy, codes, serving, until
@@ -231,9 +233,40 @@ async def test_each_holder_has_so_many_sockets_and_each_address_without_credenti
             assert len(await again.run("1", "{ hello }")) == 2
 
 
+async def test_each_holder_has_so_many_event_streams_and_each_address_without_credentials() -> None:
+    async with guarded(max_streams_per_holder=2) as (toy, gate), AsyncExitStack() as streams:
+        for token in ("ada", "ada 100", "bob", "", ""):
+            stream = await streams.enter_async_context(streaming(toy, token))
+            assert stream.status_code == 200
+        await until(lambda: toy.bell.open_streams == 5)
+        for token in ("ada", ""):
+            async with streaming(toy, token) as refused:
+                assert (refused.status_code, codes(json.loads(await refused.aread()))) == (429, ["RATE_LIMITED"])
+        # Nothing was begun for who was refused, and other transports have places of their own.
+        assert (toy.bell.open_streams, gate.held) == (5, 3)
+        async with connected(toy, authorization="ada") as client:
+            assert len(await client.run("1", "{ hello }")) == 2
+
+        # Who has closed one may open another.
+        await streams.aclose()
+        await until(lambda: toy.bell.open_streams == 0 and gate.held == 0)
+        async with streaming(toy, "ada") as again:
+            assert again.status_code == 200
+
+
+@asynccontextmanager
+async def streaming(toy: Toy, token: str) -> AsyncGenerator[httpx2.Response, None]:
+    headers = {**EVENTS, **({"authorization": token} if token else {})}
+    async with (
+        httpx2.AsyncClient() as client,
+        client.stream("POST", toy.url, json={"query": FOREVER}, headers=headers) as response,
+    ):
+        yield response
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans())))
 def test_places_are_never_more_than_there_are_and_none_is_lost(steps: list[tuple[str, bool]]) -> None:
-    places = SocketPlaces(max_per_holder=2)
+    places = Places(max_per_holder=2)
     held = {"a": 0, "b": 0, "c": 0}
     for who, comes in steps:
         if comes:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,10 @@ from typing import Any
 import httpx2
 import openai
 import pytest
+from starlette.applications import Starlette
+from starlette.types import Message
 
+from kyrochat.openai_api.routes import OpenAIRoutes
 from tests.fakes.gemini import FakeGemini, running_fake_gemini
 from tests.fakes.gemini_steps import Finish, Hang, Text
 from tests.graphql_client import GraphQLClient, register, visiting
@@ -349,6 +352,32 @@ async def test_a_stream_whose_conversation_is_deleted_ends_with_an_error(tmp_pat
                     async for _ in stream:
                         pass
             assert server.faults() == []
+
+
+async def test_who_leaves_before_his_question_has_come_in_is_no_fault() -> None:
+    pieces: Iterator[Message] = iter(
+        [{"type": "http.request", "body": b'{"model"', "more_body": True}, {"type": "http.disconnect"}]
+    )
+    statuses = []
+
+    async def receive() -> Message:
+        return next(pieces)
+
+    async def send(message: Message) -> None:
+        statuses.append(message.get("status"))
+
+    async def anybody(request: object) -> Any:
+        del request
+
+    def no_services() -> Any:
+        raise AssertionError("Nothing was asked for.")
+
+    app = Starlette(routes=OpenAIRoutes(no_services, anybody).routes())
+    headers = [(b"authorization", b"Bearer kck")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "query_string": b"", "headers": headers}
+    await app(scope, receive, send)
+
+    assert statuses[0] == 499
 
 
 async def _read(stream: Any, server: Server, seen: list[str]) -> None:

@@ -110,13 +110,14 @@ class Connection:
                 _only_field(_answer(response))
                 raise KyroChatError("The server sent no stream.", "UNEXPECTED_ANSWER")
             name = ""
-            async for line in response.aiter_lines():
-                if line.startswith("event: "):
-                    name = line.removeprefix("event: ")
-                elif line.startswith("data: ") and name == "next":
-                    yield _only_field(json.loads(line.removeprefix("data: ")))
-                if name == "complete":
-                    return
+            async with aclosing(_lines(response)) as lines:
+                async for line in lines:
+                    if line.startswith("event: "):
+                        name = line.removeprefix("event: ")
+                    elif line.startswith("data: ") and name == "next":
+                        yield _only_field(json.loads(line.removeprefix("data: ")))
+                    if name == "complete":
+                        return
         raise StreamBroken
 
     async def _post(self, document: str, variables: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -145,6 +146,15 @@ class Connection:
     @property
     def _headers(self) -> dict[str, str]:
         return {} if self._credential is None else {"Authorization": f"Bearer {self._credential}"}
+
+
+async def _lines(response: httpx2.Response) -> AsyncGenerator[str, None]:
+    """Yield the lines of a stream. Not by `aiter_lines`: JSON may hold characters that are line breaks to Unicode."""
+    rest = ""
+    async for text in response.aiter_text():
+        *lines, rest = (rest + text).split("\n")
+        for line in lines:
+            yield line
 
 
 def _answer(response: httpx2.Response) -> Mapping[str, Any]:

@@ -28,7 +28,10 @@ def export_route(exports: Callable[[], ExportService]) -> Route:
         try:
             viewer = await exports().viewer_of(request.query_params.get("token", ""))
             if request.method == "HEAD":
-                return Response(headers=HEADERS, media_type="application/zip")
+                head = Response(headers=HEADERS, media_type="application/zip")
+                # How long it will be nobody knows, and it is not 0.
+                del head.headers["Content-Length"]
+                return head
             pieces = exports().archive(viewer)
             # What refuses the whole does so before its first piece, while there is still a status to tell it with.
             first = await anext(pieces)

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.db.outage import is_outage
@@ -38,6 +39,10 @@ class MCPEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let whoever has credentials in, and answer."""
         request = Request(scope, receive)
+        if request.method != "POST":
+            # Without sessions there is nothing to listen to, and nothing to end: the SDK would hold a stream open.
+            await JSONResponse({"error": "MCP is served over POST here."}, 405, {"Allow": "POST"})(scope, receive, send)
+            return
         try:
             if "authorization" not in request.headers:
                 raise Unauthenticated("Send `Authorization: Bearer <API key>`; `createApiKey` makes one.")
@@ -48,7 +53,8 @@ class MCPEndpoint:
                 raise
             await refusal(scope, receive, send)
             return
-        await (await self._opened()).handle_request(scope, receive, send)
+        with suppress(ClientDisconnect):
+            await (await self._opened()).handle_request(scope, _whole(receive), send)
 
     async def close(self) -> None:
         """End what runs for requests; there are none any more."""
@@ -81,6 +87,21 @@ def is_installed() -> bool:
 async def _not_installed(request: Request) -> Response:
     del request
     return JSONResponse({"error": "This server has no MCP: install it with `pip install 'kyrochat[mcp]'`."}, 501)
+
+
+def _whole(receive: Receive) -> Receive:
+    """Return what raises ClientDisconnect for who leaves before his request is whole: to the SDK it were a fault."""
+    more_body = True
+
+    async def received() -> Message:
+        nonlocal more_body
+        message = await receive()
+        if more_body and message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        more_body = message.get("more_body", False)
+        return message
+
+    return received
 
 
 def _refusal(error: Exception) -> Response | None:

@@ -11,10 +11,14 @@ from strawberry.types import ExecutionResult
 from kyrochat.errors import Unauthenticated
 from kyrochat.graphql.transport.grants import Grant, follow
 from kyrochat.graphql.transport.masking import present_exception, present_result
-from kyrochat.graphql.transport.refusals import encode_json
+from kyrochat.graphql.transport.places import Places
+from kyrochat.graphql.transport.refusals import RequestRefused, encode_json, refusal_response
 
 # Proxies drop connections that are silent for 30 to 60 seconds.
 KEEP_ALIVE_S = 15.0
+# Each takes a connection and about 45 KB, and in a crowd of them each looks by itself when something changes. So many
+# answers of one person can be under way, and a program passes on those of many.
+MAX_PER_HOLDER = 500
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-store, no-transform"),
@@ -25,8 +29,9 @@ HEADERS = [
 
 @dataclass(slots=True)
 class OpenStreams:
-    """The event streams that a view serves now, so that a server that shuts down can end them."""
+    """The event streams that a view serves now, so that a server that shuts down can end them, and their places."""
 
+    places: Places
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def add(self, task: asyncio.Task[None]) -> None:
@@ -45,17 +50,31 @@ class EventStream:
     """An ASGI response: one `next` event per result, then `complete`; comments keep it alive in between.
 
     When the grant is over, an error says so and the stream is complete. Whatever ends it, the client included,
-    `results` is closed before it returns.
+    `results` is closed before it returns. Who has as many streams as he may is refused.
     """
 
     results: AsyncGenerator[ExecutionResult, None]
     request_id: str
     open_streams: OpenStreams
     grant: Grant
+    who: str
     keep_alive_s: float = KEEP_ALIVE_S
 
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream until the results, the grant or the client are gone."""
+        places = self.open_streams.places
+        if not places.take(self.who):
+            self.grant.release()
+            await self.results.aclose()
+            too_many = f"Too many event streams: {places.max_per_holder} are open already."
+            await refusal_response(RequestRefused(429, "RATE_LIMITED", too_many))(scope, receive, send)
+            return
+        try:
+            await self._stream(receive, send)
+        finally:
+            places.give_back(self.who)
+
+    async def _stream(self, receive: Receive, send: Send) -> None:
         pump = asyncio.create_task(self._pump(send))
         self.open_streams.add(pump)
         pulse = asyncio.create_task(self._keep_alive(send))

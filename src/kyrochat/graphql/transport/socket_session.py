@@ -17,6 +17,7 @@ from kyrochat.graphql.transport.masking import new_request_id, present_exception
 from kyrochat.graphql.transport.operation import Operation
 from kyrochat.graphql.transport.origins import Origins
 from kyrochat.graphql.transport.outbox import Outbox
+from kyrochat.graphql.transport.places import Places, counted_as
 from kyrochat.graphql.transport.socket_messages import (
     Complete,
     ConnectionInit,
@@ -27,7 +28,6 @@ from kyrochat.graphql.transport.socket_messages import (
     parse_message,
 )
 from kyrochat.graphql.transport.socket_operations import SocketOperations
-from kyrochat.graphql.transport.socket_places import SocketPlaces
 
 logger = logging.getLogger("kyrochat.graphql")
 
@@ -60,7 +60,7 @@ class SocketDoor:
     on_connect: OnConnect
     address_of: Callable[[WebSocket], str]
     limits: SocketLimits
-    places: SocketPlaces
+    places: Places
 
 
 async def serve_socket(socket: WebSocket, door: SocketDoor) -> None:
@@ -169,7 +169,7 @@ class SocketSession:
         self._clocks.append(asyncio.create_task(self._ping()))
 
     def _take_place(self, grant: Grant) -> None:
-        who = f"address {self._door.address_of(self._socket)}" if grant.holder is None else f"holder {grant.holder}"
+        who = counted_as(grant, self._door.address_of(self._socket))
         if not self._door.places.take(who):
             grant.release()
             raise ProtocolViolation(4429, f"Too many sockets: {self._limits.max_per_holder} are open already")

@@ -18,17 +18,17 @@ from strawberry.types.graphql import OperationType
 from kyrochat.errors import KyroError
 from kyrochat.graphql.transport.body_limit import BODY_GRACE_S, JSON_BODY_MAX_BYTES, UPLOAD_MAX_BYTES, BodyLimit
 from kyrochat.graphql.transport.client_address import Network, address_of
-from kyrochat.graphql.transport.event_stream import KEEP_ALIVE_S, EventStream, OpenStreams
+from kyrochat.graphql.transport.event_stream import KEEP_ALIVE_S, MAX_PER_HOLDER, EventStream, OpenStreams
 from kyrochat.graphql.transport.grants import Grant, OnConnect, Params, Renew
 from kyrochat.graphql.transport.known_documents import NO_KNOWN_DOCUMENTS, KnownDocuments
 from kyrochat.graphql.transport.masking import new_request_id
 from kyrochat.graphql.transport.negotiation import EVENTS_MEDIA_TYPE, Accepted, negotiate
 from kyrochat.graphql.transport.operation import Operation, operation_from, parse_json
 from kyrochat.graphql.transport.origins import Origins
+from kyrochat.graphql.transport.places import Places, counted_as
 from kyrochat.graphql.transport.refusals import JSON_MEDIA_TYPE, BodyRefused, RequestRefused, refusal_response
 from kyrochat.graphql.transport.responses import failure_response, result_response
 from kyrochat.graphql.transport.schema_setup import KyroSchema
-from kyrochat.graphql.transport.socket_places import SocketPlaces
 from kyrochat.graphql.transport.socket_session import SocketDoor, SocketLimits, serve_socket
 from kyrochat.graphql.transport.time_limit import unless_gone
 from kyrochat.graphql.transport.turnstile import Turnstile
@@ -84,6 +84,7 @@ class GraphQLView:
         body_grace_s: float = BODY_GRACE_S,
         socket_limits: SocketLimits | None = None,
         trusted_proxies: Sequence[Network] = (),
+        max_streams_per_holder: int = MAX_PER_HOLDER,
         keep_alive_s: float = KEEP_ALIVE_S,
     ) -> None:
         self._schema = schema
@@ -95,7 +96,7 @@ class GraphQLView:
         self._json_max_bytes = json_max_bytes
         self._trusted_proxies = tuple(trusted_proxies)
         self._keep_alive_s = keep_alive_s
-        self._open_streams = OpenStreams()
+        self._open_streams = OpenStreams(Places(max_streams_per_holder))
         self._turnstile = Turnstile()
         limits = socket_limits or SocketLimits()
         self._sockets = SocketDoor(
@@ -104,7 +105,7 @@ class GraphQLView:
             on_connect=on_connect,
             address_of=self.address_of,
             limits=limits,
-            places=SocketPlaces(limits.max_per_holder),
+            places=Places(limits.max_per_holder),
         )
         self._http: ASGIApp = BodyLimit(self._serve_http, json_max_bytes, upload_max_bytes, body_grace_s)
 
@@ -185,10 +186,8 @@ class GraphQLView:
         return await self._execute(request, operation, context, accepted)
 
     async def _run_get(self, request: Request, accepted: Accepted) -> Response | EventStream:
-        parameters: dict[str, object] = dict(request.query_params)
-        if not parameters.get("operationName"):
-            # A URL has no null: the empty text stands for it.
-            parameters["operationName"] = None
+        # A URL has no null: the empty text stands for it.
+        parameters: dict[str, object] = {name: text for name, text in request.query_params.items() if text}
         for name in ("variables", "extensions"):
             if isinstance(text := parameters.get(name), str):
                 parameters[name] = parse_json(text)
@@ -251,7 +250,8 @@ class GraphQLView:
             grant = await self._on_connect(request, {}) or Grant()
         except KyroError:
             grant = Grant()
-        return EventStream(results, new_request_id(), self._open_streams, grant, self._keep_alive_s)
+        who = counted_as(grant, self.address_of(request))
+        return EventStream(results, new_request_id(), self._open_streams, grant, who, self._keep_alive_s)
 
     async def _start(self, socket: WebSocket, params: Params, renew: Renew, operation: Operation) -> Results:
         await self._turnstile.pass_through()

@@ -1,12 +1,14 @@
-"""How many sockets each holder of credentials, or each address without any, has open."""
+"""How many connections each holder of credentials, or each address without any, has open."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 
+from kyrochat.graphql.transport.grants import Grant
+
 
 @dataclass(slots=True)
-class SocketPlaces:
-    """The places of one view: `max_per_holder` for each."""
+class Places:
+    """The places of one view, for sockets or for event streams: `max_per_holder` for each."""
 
     max_per_holder: int
     taken: Counter[str] = field(default_factory=Counter)
@@ -23,3 +25,8 @@ class SocketPlaces:
         self.taken[who] -= 1
         if not self.taken[who]:
             del self.taken[who]
+
+
+def counted_as(grant: Grant, address: str) -> str:
+    """Return by what name a connection is counted."""
+    return f"address {address}" if grant.holder is None else f"holder {grant.holder}"
