@@ -63,6 +63,22 @@ async def test_of_a_stopped_answer_nothing_is_known(chat: Chat) -> None:
     assert (stopped.finish_reason, stopped.history_trimmed, stopped.removed_citations) == (None, None, None)
 
 
+async def test_a_history_is_trimmed_too_where_its_oldest_answer_is_empty(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kyrochat.chat.answer.HISTORY_MESSAGES", 2)
+    conversation = await chat.conversation()
+    for script in ([ProviderUnavailable("Gone.")], ["Two thousand."], ["Six weeks."]):
+        chat.model.script = script
+        exchange = await chat.a.service.send(chat.viewer, conversation, f"Is it {script[0]!r}?")
+        await chat.watch(exchange.answer.id)
+
+    (prompt,) = chat.model.prompts[-1:]
+    assert [turn.text for turn in prompt.history] == ["Is it 'Two thousand.'?", "Two thousand."]
+    assert prompt.history_trimmed
+    assert (await chat.message(exchange.answer.id)).history_trimmed
+
+
 async def test_a_history_beyond_the_budget_is_trimmed_and_said_to_be(chat: Chat) -> None:
     model = ScriptedModel(["Two thousand."])
     async with process(chat.url, model, budget=Budget(history_tokens=60)) as small:

@@ -102,7 +102,7 @@ class Answerer:
             Prompt(
                 instructions=bot.instructions,
                 passages=passages,
-                history=turns[-HISTORY_MESSAGES:],
+                history=tuple(turn for turn in turns[-HISTORY_MESSAGES:] if turn.text),
                 question=assignment.question,
                 model=bot.model,
                 temperature=bot.temperature,
@@ -220,7 +220,5 @@ class Answerer:
         async with self.database.begin([bot.workspace_id]) as session:
             branch = await repository.history(session, question_id, HISTORY_MESSAGES + 2)
             bot_tools = await tool_repository.enabled(session, bot.id) if self.http else ()
-        turns = tuple(
-            Turn("user" if role is MessageRole.USER else "assistant", text) for role, text in branch[:-1] if text
-        )
+        turns = tuple(Turn("user" if role is MessageRole.USER else "assistant", text) for role, text in branch[:-1])
         return turns, bot_tools
