@@ -67,16 +67,18 @@ async def test_a_history_is_trimmed_too_where_its_oldest_answer_is_empty(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kyrochat.chat.answer.HISTORY_MESSAGES", 2)
+    chat.model.script = lambda prompt: [ProviderUnavailable("Gone.") if prompt.question == "Many?" else "Yes."]
     conversation = await chat.conversation()
-    for script in ([ProviderUnavailable("Gone.")], ["Two thousand."], ["Six weeks."]):
-        chat.model.script = script
-        exchange = await chat.a.service.send(chat.viewer, conversation, f"Is it {script[0]!r}?")
+    answers = []
+    for question in ("Many?", "Two thousand?", "A day?"):
+        exchange = await chat.a.service.send(chat.viewer, conversation, question)
         await chat.watch(exchange.answer.id)
+        answers.append(await chat.message(exchange.answer.id))
 
-    (prompt,) = chat.model.prompts[-1:]
-    assert [turn.text for turn in prompt.history] == ["Is it 'Two thousand.'?", "Two thousand."]
-    assert prompt.history_trimmed
-    assert (await chat.message(exchange.answer.id)).history_trimmed
+    told = [[turn.text for turn in prompt.history] for prompt in chat.model.prompts]
+    assert told == [[], ["Many?"], ["Two thousand?", "Yes."]]
+    assert [prompt.history_trimmed for prompt in chat.model.prompts] == [False, False, True]
+    assert [answer.history_trimmed for answer in answers] == [None, False, True]
 
 
 async def test_a_history_beyond_the_budget_is_trimmed_and_said_to_be(chat: Chat) -> None:
