@@ -6,7 +6,7 @@ from kyrochat.db.states import FinishReason, MessageStatus
 from kyrochat.errors import ProviderFault, ProviderUnavailable
 from kyrochat.retrieval.budgets import Budget
 from kyrochat.retrieval.types import Finished
-from tests.chat.scene import QUESTION, Chat, process
+from tests.chat.scene import QUESTION, Chat, end_of, process
 from tests.chat.scripted_model import USAGE, Pause, ScriptedModel
 
 
@@ -41,6 +41,16 @@ async def test_a_model_that_falls_silent_without_an_end_has_failed(chat: Chat) -
     answer, _ = await chat.answer()
 
     assert (answer.status, answer.finish_reason) == (MessageStatus.FAILED, FinishReason.BROKEN_OFF)
+
+
+@pytest.mark.parametrize("said", [" \n", "<br>", "![](https://evil.example/?d=1)"])
+async def test_a_model_of_whose_words_nothing_can_be_seen_has_failed(chat: Chat, said: str) -> None:
+    chat.model.script = [said]
+
+    answer, entries = await chat.answer()
+
+    assert (answer.status, answer.finish_reason) == (MessageStatus.FAILED, FinishReason.EMPTY)
+    assert end_of(entries).retryable
 
 
 async def test_markers_that_were_taken_out_are_counted(chat: Chat) -> None:

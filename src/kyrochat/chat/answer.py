@@ -118,6 +118,8 @@ class Answerer:
             raise
         self._append(answer, output.close())
         self._append(answer, output.objection())
+        if not output.has_text:
+            raise ProviderUnavailable("The model sent an empty answer. Try again.", fault=ProviderFault.EMPTY)
         citations = output.citations
         if citations.removed:
             log.info("Removed %d unverifiable markers", citations.removed)

@@ -51,6 +51,7 @@ class Output:
         """Yield what has to be said when the model named sources and none of them holds."""
         if self.citations.removed and not self.citations.count:
             yield TextDelta(f"\n\n{NOT_BORNE_OUT}" if self.has_text else NOT_BORNE_OUT)
+            self.has_text = True
 
     def _events(self, pieces: Sequence[Piece]) -> Iterator[AnswerEvent]:
         for piece in pieces:
