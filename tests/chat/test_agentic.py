@@ -112,6 +112,25 @@ async def test_a_model_that_searches_for_ever_has_failed(agentic: Chat) -> None:
     assert answer.finish_reason is FinishReason.EMPTY
 
 
+async def test_line_ends_before_searches_are_no_answer(agentic: Chat) -> None:
+    agentic.model.script = ["\n\n", wants("moorings")]
+
+    answer, entries = await agentic.answer(QUESTION)
+
+    assert end_of(entries) == AnswerEnded(
+        MessageStatus.FAILED, "The model only used its tools. Try again.", retryable=True
+    )
+    assert answer.finish_reason is FinishReason.EMPTY
+
+
+async def test_line_ends_before_a_search_are_no_paragraph(agentic: Chat) -> None:
+    agentic.model.script = in_turn(["\n\n", wants("moorings")], ["Nine euros."])
+
+    answer, _ = await agentic.answer(QUESTION)
+
+    assert answer.text == "\n\nNine euros."
+
+
 async def test_what_was_found_before_is_named_and_not_told_again(agentic: Chat) -> None:
     agentic.model.script = in_turn([wants("eggs of the queen", "moorings jetty")], ["Yes."])
 

@@ -6,7 +6,7 @@ from kyrochat.db.states import FinishReason, MessageStatus
 from kyrochat.errors import ProviderFault, ProviderUnavailable
 from kyrochat.retrieval.budgets import Budget
 from kyrochat.retrieval.types import Finished
-from tests.chat.scene import QUESTION, Chat, process
+from tests.chat.scene import QUESTION, Chat, end_of, process
 from tests.chat.scripted_model import USAGE, Pause, ScriptedModel
 
 
@@ -43,6 +43,16 @@ async def test_a_model_that_falls_silent_without_an_end_has_failed(chat: Chat) -
     assert (answer.status, answer.finish_reason) == (MessageStatus.FAILED, FinishReason.BROKEN_OFF)
 
 
+@pytest.mark.parametrize("said", [" \n", "<br>", "![](https://evil.example/?d=1)"])
+async def test_a_model_of_whose_words_nothing_can_be_seen_has_failed(chat: Chat, said: str) -> None:
+    chat.model.script = [said]
+
+    answer, entries = await chat.answer()
+
+    assert (answer.status, answer.finish_reason) == (MessageStatus.FAILED, FinishReason.EMPTY)
+    assert end_of(entries).retryable
+
+
 async def test_markers_that_were_taken_out_are_counted(chat: Chat) -> None:
     chat.model.script = ["The queen lays up to 2,000 eggs a day [1] [7]. Bees play chess [1]."]
 
@@ -61,6 +71,24 @@ async def test_of_a_stopped_answer_nothing_is_known(chat: Chat) -> None:
     stopped = await chat.a.service.stop(chat.viewer, exchange.answer.id)
 
     assert (stopped.finish_reason, stopped.history_trimmed, stopped.removed_citations) == (None, None, None)
+
+
+async def test_a_history_is_trimmed_too_where_its_oldest_answer_is_empty(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kyrochat.chat.answer.HISTORY_MESSAGES", 2)
+    chat.model.script = lambda prompt: [ProviderUnavailable("Gone.") if prompt.question == "Many?" else "Yes."]
+    conversation = await chat.conversation()
+    answers = []
+    for question in ("Many?", "Two thousand?", "A day?"):
+        exchange = await chat.a.service.send(chat.viewer, conversation, question)
+        await chat.watch(exchange.answer.id)
+        answers.append(await chat.message(exchange.answer.id))
+
+    told = [[turn.text for turn in prompt.history] for prompt in chat.model.prompts]
+    assert told == [[], ["Many?"], ["Two thousand?", "Yes."]]
+    assert [prompt.history_trimmed for prompt in chat.model.prompts] == [False, False, True]
+    assert [answer.history_trimmed for answer in answers] == [None, False, True]
 
 
 async def test_a_history_beyond_the_budget_is_trimmed_and_said_to_be(chat: Chat) -> None:

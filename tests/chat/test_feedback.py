@@ -1,19 +1,24 @@
 """Ratings: one a user and answer, his to change, and shown to those who manage the bot without his name."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import delete
+from sqlmodel import col
 
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.chat.feedback import FeedbackService, NotEnded, RatedAnswer, Wanted
 from kyrochat.db.keyset import PageRequest
+from kyrochat.db.models import Conversation
 from kyrochat.db.states import Rating, WorkspaceRole
 from kyrochat.errors import Forbidden, InvalidInput, NotFound
 from tests.chat.scene import HANDBOOK, Chat
 from tests.chat.scripted_model import Pause
 from tests.factories import make_viewer
+from tests.jobs.scene import until
 
 ALL, PAGE = Wanted(), PageRequest(10)
 
@@ -57,6 +62,17 @@ async def test_a_rating_is_changed_and_taken_back(chat: Chat, feedback: Feedback
     assert (await feedback.page(chat.viewer, chat.bot, PAGE, ALL)).rows == []
     assert await feedback.of_messages(chat.viewer, [answer.id]) == []
     assert await feedback.count(chat.viewer, chat.bot, ALL) == 0
+
+
+async def test_an_answer_that_is_deleted_while_it_is_rated_is_not_found(chat: Chat, feedback: FeedbackService) -> None:
+    answer, _ = await chat.answer()
+    async with chat.database.begin(chat.viewer.workspaces) as session:
+        await session.exec(delete(Conversation).where(col(Conversation.id) == answer.conversation_id))
+        rating = asyncio.create_task(feedback.rate(chat.viewer, answer.id, Rating.UP))
+        await until(lambda: chat.some("SELECT FROM pg_locks WHERE NOT granted"))
+
+    with pytest.raises(NotFound):
+        await rating
 
 
 async def test_ratings_are_found_by_what_they_say_and_since_when(chat: Chat, feedback: FeedbackService) -> None:

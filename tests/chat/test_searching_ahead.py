@@ -93,8 +93,24 @@ async def test_a_search_outlives_no_answer_that_is_stopped_at_once(chat: Chat, t
     stopped = await chat.a.service.stop(chat.viewer, exchange.answer.id)
 
     assert (stopped.status, stopped.text) == (MessageStatus.STOPPED, "")
-    await until(lambda: chat.a.running._endings == set())
+    await until(lambda: chat.a.running._searches == set())
     assert [task for task in asyncio.all_tasks() if task.get_name() == "search-ahead"] == []
+
+
+async def test_a_process_that_ends_does_not_wait_for_the_searches_of_its_answers(
+    chat: Chat, urls: DatabaseUrls
+) -> None:
+    owner = open_database(urls.owner)
+    async with owner.begin() as session:
+        await (await session.connection()).execute(text("LOCK TABLE chunk_lex"))
+        async with asyncio.timeout(20), process(urls.app, chat.model, grace_s=0) as on:
+            with statements(on.database) as seen:
+                exchange = await on.service.send(chat.viewer, await chat.conversation(), QUESTION)
+                await until(lambda: scans(seen) == 1)
+    await owner.close()
+
+    assert [task for task in asyncio.all_tasks() if task.get_name() == "search-ahead"] == []
+    assert (await chat.message(exchange.answer.id)).status is MessageStatus.INTERRUPTED
 
 
 async def test_a_search_that_fails_ahead_fails_its_answer_and_can_be_tried_again(

@@ -67,6 +67,17 @@ async def test_brackets_that_are_no_markers_stay_as_they_are(chat: Chat) -> None
     ) in written
 
 
+async def test_footnotes_that_somebody_wrote_do_not_lead_to_what_others_are_borne_out_by(chat: Chat) -> None:
+    conversation = await chat.a.service.start(chat.viewer, chat.bot.id, "Notes")
+    question = Message(position=1, role=MessageRole.USER, text="What is [^1]?\n\nAnd `[^1]`?")
+    answer = _answer("Sure [1]. Made up [^1], `[^1]` and \\[^1].\n\n```\n[^1]\n```")
+
+    written = markdown_of(conversation, "Librarian", [question, answer], {answer.id: [_quote(answer, 1, "Sure.")]})
+
+    assert "> What is \\[^1]?\n>\n> And `[^1]`?\n" in written
+    assert "Sure [^1]. Made up \\[^1], `[^1]` and \\[^1].\n\n```\n[^1]\n```\n" in written
+
+
 async def test_what_is_no_markdown_is_written_out_as_what_it_says(chat: Chat) -> None:
     told = "![a](http://evil.example) <b>*c*</b> `d` &amp; e\\f_g_ [^1]"
     conversation = await chat.a.service.start(chat.viewer, chat.bot.id, told)

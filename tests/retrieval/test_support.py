@@ -57,6 +57,23 @@ def test_what_the_passage_does_not_say_has_no_support(claim: str) -> None:
     assert quote(claim) is None
 
 
+@pytest.mark.parametrize(
+    ("passage", "claim", "quoted"),
+    [
+        ("The fee is 1.50 euros a day.", "The fee is 1", "The fee is 1.50 euros a day."),
+        ("The fee is 1.50 euros a day.", "The fee is 1.", "The fee is 1.50 euros a day."),
+        ("The fee is 1.50 euros a day.", "The fee is 1.50", "The fee is 1.50"),
+        ("The queen lays up to 2,000 eggs.", "000 eggs.", "The queen lays up to 2,000 eggs."),
+        ("It was lit in 1931, and left in 1978.", "it was lit in 1931", "It was lit in 1931"),
+    ],
+)
+def test_a_quote_begins_and_ends_within_no_number(passage: str, claim: str, quoted: str) -> None:
+    span = best_span(passage, claim)
+
+    assert span is not None
+    assert passage[slice(*span)] == quoted
+
+
 def test_a_long_passage_is_never_quoted_whole() -> None:
     assert len(PASSAGE) > SHORT_PASSAGE_CHARS
 

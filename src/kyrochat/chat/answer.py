@@ -102,7 +102,7 @@ class Answerer:
             Prompt(
                 instructions=bot.instructions,
                 passages=passages,
-                history=turns[-HISTORY_MESSAGES:],
+                history=tuple(turn for turn in turns[-HISTORY_MESSAGES:] if turn.text),
                 question=assignment.question,
                 model=bot.model,
                 temperature=bot.temperature,
@@ -118,6 +118,8 @@ class Answerer:
             raise
         self._append(answer, output.close())
         self._append(answer, output.objection())
+        if not output.has_text:
+            raise ProviderUnavailable("The model sent an empty answer. Try again.", fault=ProviderFault.EMPTY)
         citations = output.citations
         if citations.removed:
             log.info("Removed %d unverifiable markers", citations.removed)
@@ -220,7 +222,5 @@ class Answerer:
         async with self.database.begin([bot.workspace_id]) as session:
             branch = await repository.history(session, question_id, HISTORY_MESSAGES + 2)
             bot_tools = await tool_repository.enabled(session, bot.id) if self.http else ()
-        turns = tuple(
-            Turn("user" if role is MessageRole.USER else "assistant", text) for role, text in branch[:-1] if text
-        )
+        turns = tuple(Turn("user" if role is MessageRole.USER else "assistant", text) for role, text in branch[:-1])
         return turns, bot_tools

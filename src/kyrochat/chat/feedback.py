@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from kyrochat.accounts.permissions import Act
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.chat import feedback_repository, repository
+from kyrochat.chat.exchanges import locked
 from kyrochat.db.engine import Database
 from kyrochat.db.keyset import Page, PageRequest
 from kyrochat.db.models import AnswerRating, Bot, Citation, Message
@@ -86,10 +87,9 @@ class FeedbackService:
             answer = await _answer(session, viewer, message_id)
             if answer.status is MessageStatus.STREAMING:
                 raise NotEnded
-            found = await repository.conversation(session, answer.conversation_id, viewer=viewer)
-            if found is None:
-                raise NotFound("answer")
-            await feedback_repository.rate(session, answer, found.bot_id, viewer.user_id, rating, comment)
+            # Nobody deletes it meanwhile.
+            conversation = await locked(session, viewer, answer.conversation_id)
+            await feedback_repository.rate(session, answer, conversation.bot_id, viewer.user_id, rating, comment)
         return answer
 
     async def take_back(self, viewer: Viewer, message_id: UUID) -> Message:

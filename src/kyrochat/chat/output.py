@@ -20,7 +20,7 @@ class Output:
     citations: CitationStream
     cleaner: Cleaner
     _sources: Sources
-    has_text: bool = False
+    has_text: bool = False  # that can be seen: some models write line ends before they use a tool
     chars: int = 0  # that were fed
 
     @classmethod
@@ -51,9 +51,10 @@ class Output:
         """Yield what has to be said when the model named sources and none of them holds."""
         if self.citations.removed and not self.citations.count:
             yield TextDelta(f"\n\n{NOT_BORNE_OUT}" if self.has_text else NOT_BORNE_OUT)
+            self.has_text = True
 
     def _events(self, pieces: Sequence[Piece]) -> Iterator[AnswerEvent]:
         for piece in pieces:
             for event in self.citations.feed(piece.text, is_code=piece.is_code):
-                self.has_text = True
+                self.has_text = self.has_text or (isinstance(event, TextDelta) and not event.text.isspace())
                 yield event

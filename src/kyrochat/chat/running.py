@@ -67,6 +67,8 @@ class RunningAnswers:
     _storing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STORED_AT_ONCE))
     _to_store: int = 0
     _endings: set[asyncio.Task[Any]] = field(default_factory=set)
+    # That were begun ahead. None outlives its answer.
+    _searches: set[asyncio.Task[Retrieval]] = field(default_factory=set)
     # The database was away the last time that somebody looked; and when the sweep may judge again after that.
     _is_away: bool = False
     _judges_from: float = 0.0
@@ -79,7 +81,7 @@ class RunningAnswers:
         if self.queue.waiting:
             return None
         task = asyncio.create_task(self.answerer.search(bot, question, wanted), name="search-ahead")
-        self._endings.add(task)
+        self._searches.add(task)
         task.add_done_callback(self._is_done)
         return task
 
@@ -109,6 +111,9 @@ class RunningAnswers:
         answer = self.answerer.log.open(message_id, workspace_id, token)
         in_turn = self._write_in_turn(answer, assignment, Asker(workspace_id, asker))
         writing = asyncio.create_task(in_turn, name=f"answer-{message_id}")
+        if (searching := assignment.searching) is not None:
+            # What has its end before its turn leaves a search for which nobody waits.
+            writing.add_done_callback(lambda _: searching.cancel())
         guard = asyncio.create_task(self._guard(answer, writing), name=f"answer-guard-{message_id}")
         self._runs[message_id] = _Run(writing, guard)
 
@@ -157,6 +162,7 @@ class RunningAnswers:
 
     def _is_done(self, task: asyncio.Task[Any]) -> None:
         self._endings.discard(task)
+        self._searches.discard(task)
         if not task.cancelled():
             task.exception()  # whoever waited has it; when nobody does any more, asyncio shall not log it
 
@@ -293,6 +299,8 @@ class RunningAnswers:
         if self._endings:
             await asyncio.wait(self._endings)  # a question that is being stored may still start its answer
         await asyncio.gather(*(self._interrupt_at_the_end(answer) for answer in self.answerer.log.open_answers))
+        if self._searches:
+            await asyncio.wait(self._searches)
 
     async def _interrupt_at_the_end(self, answer: OpenAnswer) -> None:
         try:

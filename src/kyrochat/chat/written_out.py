@@ -11,8 +11,9 @@ from kyrochat.chat.export import citation_fields, conversation_fields, message_f
 from kyrochat.db.models import Citation, Conversation, Message
 from kyrochat.db.states import MessageRole, MessageStatus
 
-# Escaped signs and code between backticks come first: what looks like a marker there is none.
-_MARKER = re.compile(r"\\.|(?P<ticks>`++).*?(?<!`)(?P=ticks)(?!`)|\[(?P<number>\d{1,3})\]")
+# Escaped signs and code between backticks come first: what looks like a marker there is none. A model may write
+# footnotes of its own, which must not lead to what another sentence is borne out by.
+_MARKER = re.compile(r"\\.|(?P<ticks>`++).*?(?<!`)(?P=ticks)(?!`)|\[(?P<number>\d{1,3})\]|(?P<footnote>\[\^)")
 _MARKDOWN = re.compile(r"[\\`*_\[\]<&]")
 _NOT_IN_NAMES = re.compile(r"[^\w-]+")
 MAX_NAME_CHARS = 60
@@ -60,7 +61,8 @@ def markdown_of(conversation: Conversation, bot_name: str, messages: Sequence[Me
     notes: list[str] = []
     for message in messages:
         if message.role is MessageRole.USER:
-            parts.append("\n".join(f"> {line}".rstrip() for line in message.text.splitlines()))
+            question = _with_footnotes(message.text, (), first=0)
+            parts.append("\n".join(f"> {line}".rstrip() for line in question.splitlines()))
             continue
         quotes = citations.get(message.id, ())
         parts.append(_with_footnotes(message.text, quotes, first=len(notes) + 1))
@@ -76,6 +78,8 @@ def _with_footnotes(text: str, quotes: Sequence[Citation], *, first: int) -> str
     numbers = {quote.number: first + place for place, quote in enumerate(quotes)}
 
     def footnote(found: re.Match[str]) -> str:
+        if found["footnote"]:
+            return "\\[^"
         number = numbers.get(int(found["number"])) if found["number"] else None
         return found[0] if number is None else f"[^{number}]"
 

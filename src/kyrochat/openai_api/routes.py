@@ -14,7 +14,7 @@ from starlette.routing import Route
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.bots.service import BotService
 from kyrochat.chat.awaited import AwaitedAnswer
-from kyrochat.chat.exchanges import AnswerInProgress
+from kyrochat.chat.exchanges import AnswerInProgress, TooManySiblings
 from kyrochat.chat.service import ChatService
 from kyrochat.chat.transcripts import Place, Transcripts
 from kyrochat.db.keyset import PageRequest
@@ -114,10 +114,11 @@ class OpenAIRoutes:
         place = await self._place(viewer, bot, asked)
         try:
             return await AwaitedAnswer.begin(services.chat, services.transcripts, viewer, place, turns)
-        except AnswerInProgress:
+        except (AnswerInProgress, TooManySiblings):
             if asked.conversation is not None:
                 raise
-        # Somebody with the same history was a moment faster: this one goes on in a conversation of its own.
+        # Somebody with the same history was a moment faster, or a hundred were before: this one goes on in a
+        # conversation of its own.
         place = await services.transcripts.place(viewer, bot.id, asked.turns, afresh=True)
         return await AwaitedAnswer.begin(services.chat, services.transcripts, viewer, place, turns)
 

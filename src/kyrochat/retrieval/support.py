@@ -27,6 +27,7 @@ _GAP = r"(?:\[\d{1,3}\])*\s+(?:\[\d{1,3}\]\s*)*"
 _CLOSING = re.compile("[.!?。！？]+")
 _LIST_MARK = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+")
 _HAS_DIGIT = re.compile(r"\d")
+_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
 def best_span(passage_text: str, claim: str, language: str = AUTO) -> tuple[int, int] | None:
@@ -41,7 +42,7 @@ def best_span(passage_text: str, claim: str, language: str = AUTO) -> tuple[int,
         return None
     # Brackets with a number may be the passage's own.
     verbatim = (_verbatim(passage_text, whole) if whole != claim else None) or _verbatim(passage_text, claim)
-    if verbatim and _points_at_something(passage_text, *verbatim):
+    if verbatim and _points_at_something(passage_text, *verbatim) and not _cuts_number(passage_text, *verbatim):
         return verbatim
     return _supporting_sentences(passage_text, claim, resolve_language(language, passage_text))
 
@@ -61,6 +62,12 @@ def _verbatim(passage_text: str, claim: str) -> tuple[int, int] | None:
     pattern = _GAP.join(re.escape(word) for word in words) + "[.!?]*"
     found = re.search(pattern, passage_text, re.IGNORECASE)
     return found.span() if found else None
+
+
+def _cuts_number(passage_text: str, start: int, end: int) -> bool:
+    """Say whether the span begins or ends within a number: of 2,000 neither 2 nor 000 is what the text says."""
+    numbers = _NUMBER.finditer(passage_text)
+    return any(number.start() < edge < number.end() for number in numbers for edge in (start, end))
 
 
 def _supporting_sentences(passage_text: str, claim: str, language: str) -> tuple[int, int] | None:
