@@ -14,7 +14,7 @@ from kyrochat.db.models import Bot
 from kyrochat.documents.storage import open_store
 from tests.documents.scene import Library, essay
 from tests.factories import make_bot, make_viewer
-from tests.fakes.embedding_server import Answer, EmbeddingServer, Hang, running_embedding_server
+from tests.fakes.embedding_server import Answer, EmbeddingServer, Hang, HttpError, running_embedding_server
 from tests.jobs.scene import until
 from tests.retrieval.dense.scene import Words, inside
 from tests.server_process import environment, kyrochat
@@ -103,6 +103,25 @@ async def test_a_rebuild_that_is_killed_goes_on_where_it_was_and_the_status_says
     assert after[0] == 0
     assert f"searched by: openai/tiny/own/plain in PostgreSQL, {total} of {total} passages\n" in after[1]
     assert "words/64" not in after[1]
+
+
+async def test_a_bot_whose_passages_the_model_refuses_does_not_keep_the_others_where_they_are(
+    library: Library, database: Database, ada: Viewer, bot: Bot, settings: dict[str, str], embedding: EmbeddingServer
+) -> None:
+    other = await make_bot(database, ada, "Other")
+    for each in (bot, other):
+        await library.documents.add_text(ada, each.id, "Essay", essay("Rhine", 3))
+    await library.work()
+    embedding.script(HttpError(400))
+
+    code, out, err = await run(settings, "rebuild")
+
+    lines = out.splitlines()
+    refused = [line for line in lines if "did not accept the request" in line]
+    moved = [line for line in lines if line.endswith("searched by the new vectors")]
+    assert (code, len(refused), len(moved)) == (1, 1, 1)
+    assert {line.partition(":")[0] for line in (*refused, *moved)} == {bot.name, other.name}
+    assert err.splitlines()[-1] == "Error: 1 bots were left as they are. See: kyrochat index status"
 
 
 async def test_what_cannot_be_done_is_one_line(

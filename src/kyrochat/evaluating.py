@@ -1,7 +1,7 @@
 """`kyrochat eval`: questions of a file to a bot, in the terminal and in pipelines."""
 
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from kyrochat.evaluation.question_files import read_questions
 from kyrochat.evaluation.remote import DEFAULT_PASSAGES, RemoteAsker, open_server
 from kyrochat.evaluation.run_files import read_run, write_run
 from kyrochat.evaluation.scoring import score, summary
-from kyrochat.evaluation.types import Question, Run
+from kyrochat.evaluation.types import Question, Run, Scored
 from kyrochat.evaluation_tables import print_comparison, print_run
 from kyrochat.graphql.ids import split_id
 from kyrochat.local import find_bot, opened
@@ -32,7 +32,9 @@ from kyrochat.rules import Rules
 from kyrochat.settings import Settings
 
 PLAIN_WIDTH = 120
-NAMED_UNKNOWN = 5
+NAMED_UNKNOWN = NAMED_FAILED = 5
+# So many failures in a row are no bad luck: minutes would be spent on the others, and nothing found.
+GIVE_UP_AFTER = 5
 _SETTINGS = TypeAdapter(SearchSettings)
 
 
@@ -57,7 +59,7 @@ async def evaluate(settings: Settings, wanted: Wanted) -> None:
     """Ask all questions, print what came of them, and compare it with an earlier run.
 
     Raises:
-        KyroError: something is not there, or a limit was not kept.
+        KyroError: something is not there, a question could not be asked, or a limit was not kept.
     """
     # All that may be wrong is found before minutes are spent on asking.
     rules = Rules()
@@ -71,9 +73,12 @@ async def evaluate(settings: Settings, wanted: Wanted) -> None:
     console = Console(width=None if is_terminal else PLAIN_WIDTH)
     async with _asker(settings, wanted) as asker:
         remarks = await _remarks(asker, questions)
-        started_at, results = datetime.now(UTC).isoformat(timespec="seconds"), []
-        for question in track(questions, "Asking", transient=True, disable=not is_terminal, console=console):
-            results.append(score(question, await asker.ask(question)))
+        started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        asked = track(questions, "Asking", transient=True, disable=not is_terminal, console=console)
+        results, failed = await _ask_all(asker, asked)
+    if failed and not results:
+        raise failed[0].error
+    remarks += [f"Not asked: {each.question.text!r}: {each.error.message}" for each in failed[:NAMED_FAILED]]
     run = Run(
         wanted.name or wanted.questions.stem,
         _SETTINGS.dump_python(wanted.settings, mode="json", exclude_defaults=True),
@@ -90,8 +95,36 @@ async def evaluate(settings: Settings, wanted: Wanted) -> None:
     if wanted.plot is not None:
         draw(wanted.plot, run, baseline, comparison)
     failures = wanted.gates.failures(summary(results), comparison)
-    if failures:
-        raise KyroError("\n".join(["A limit was not kept.", *failures]))
+    told = ["A limit was not kept.", *failures] if failures else []
+    if unasked := len(questions) - len(results):
+        told.insert(0, f"{unasked:,} of {len(questions):,} questions could not be asked, and are in no figure.")
+    if told:
+        raise KyroError("\n".join(told))
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A question that could not be asked."""
+
+    question: Question
+    error: KyroError
+
+
+async def _ask_all(asker: Asker, questions: Iterable[Question]) -> tuple[list[Scored], list[Failed]]:
+    """Return what became of questions, and those that failed; after too many of these in a row no more are asked."""
+    results: list[Scored] = []
+    failed: list[Failed] = []
+    in_a_row = 0
+    for question in questions:
+        if in_a_row == GIVE_UP_AFTER:
+            continue
+        try:
+            results.append(score(question, await asker.ask(question)))
+            in_a_row = 0
+        except KyroError as error:
+            failed.append(Failed(question, error))
+            in_a_row += 1
+    return results, failed
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from typing import Any
 
 from kyrochat.db.models import Bot
 from kyrochat.db.states import VectorSetState
-from kyrochat.errors import Conflict, KyroError, NotFound
+from kyrochat.errors import Conflict, KyroError, NotFound, ProviderRefused
 from kyrochat.graphql.ids import split_id
 from kyrochat.local import opened
 from kyrochat.retrieval.rebuild import Rebuild
@@ -68,7 +68,7 @@ async def rebuild(settings: Settings, echo: Echo, names: Sequence[str]) -> None:
         for bot in await _bots(runtime, names):
             try:
                 await _rebuild(Rebuild(runtime.database, dense, runtime.indexing, dense.store), echo, bot)
-            except Conflict as error:
+            except (Conflict, ProviderRefused) as error:
                 # What became of one bot is no reason to leave the others where they are.
                 echo(f"{bot.name}: {error.message}")
                 left += 1

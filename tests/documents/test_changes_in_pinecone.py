@@ -1,10 +1,12 @@
 """What changes in a bot whose vectors are in Pinecone, which shows it later."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from kyrochat.accounts.viewer import Viewer
+from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.models import Bot
 from kyrochat.db.states import VectorStore
 from kyrochat.documents.relabelling import Relabelling
@@ -12,10 +14,14 @@ from kyrochat.retrieval.dense import DenseRetrieval
 from kyrochat.retrieval.dense_setup import DenseSetup
 from kyrochat.retrieval.embedders import Embedders
 from kyrochat.retrieval.pinecone_indexes import PineconeIndexes
+from kyrochat.retrieval.pinecone_names import index_name, namespace_of
+from kyrochat.retrieval.rebuild import Progress, Rebuild
 from kyrochat.retrieval.retriever import Retriever
-from tests.documents.scene import Library
+from kyrochat.retrieval.vector_indexing import VectorIndexing
+from tests.documents.scene import PINECONE_NAME as NAME
+from tests.documents.scene import Library, essay, no_pause
 from tests.fakes.pinecone import FakePinecone
-from tests.retrieval.dense.scene import Words, dense_on
+from tests.retrieval.dense.scene import Gated, Words, dense_on
 
 
 @pytest.fixture
@@ -74,3 +80,55 @@ async def test_what_was_remembered_while_pinecone_did_not_show_a_vector_yet_is_f
 
     assert [meanwhile, remembered] == [(False, near_the_old[1]), (True, near_the_old[1])]
     assert await score() == (False, 1.0)
+
+
+async def test_vectors_that_come_after_their_documents_deletion_do_not_stay(
+    library: Library, words: Words, ada: Viewer, bot: Bot, fake: FakePinecone, indexes: PineconeIndexes
+) -> None:
+    document = await library.documents.add_text(ada, bot.id, "Rhine", essay("Rhine", 30))
+    await library.work()
+    slow = Gated()
+    at_it = replace(library, setup=DenseSetup(Embedders(slow), VectorStore.PINECONE, indexes))
+    await Relabelling(library.database, library.changes).update(ada, document.id, title="Danube")
+    working = asyncio.create_task(at_it.work())
+    await slow.reached.wait()
+
+    await library.documents.delete(ada, document.id)
+    await library.work()
+    deleted = fake.stored(index_name(NAME, words.dimensions), namespace_of(bot.workspace_id))
+    slow.gate.set()
+    await working
+
+    assert len(slow.embedded) > 1
+    assert deleted == {}
+    assert fake.stored(index_name(NAME, words.dimensions), namespace_of(bot.workspace_id)) == {}
+    assert await library.traces(ada, document.id) == {}
+
+
+async def test_vectors_that_a_rebuild_makes_of_a_document_that_is_deleted_meanwhile_do_not_stay(
+    library: Library, urls: DatabaseUrls, ada: Viewer, bot: Bot, fake: FakePinecone, indexes: PineconeIndexes
+) -> None:
+    document = await library.documents.add_text(ada, bot.id, "Rhine", essay("Rhine", 30))
+    await library.work()
+    newer = Gated("newer/32", 32)
+    setup = DenseSetup(Embedders(newer), VectorStore.PINECONE, indexes)
+    rebuild = Rebuild(
+        library.database,
+        dense_on(library.database, setup),
+        VectorIndexing(urls.owner, library.database),
+        VectorStore.PINECONE,
+        sleep=no_pause,
+    )
+
+    async def run() -> list[Progress]:
+        return [progress async for progress in rebuild.run(bot)]
+
+    moving = asyncio.create_task(run())
+    await newer.reached.wait()
+    await library.documents.delete(ada, document.id)
+    await library.work()
+    newer.gate.set()
+
+    assert (await moving)[-1] == Progress(0, 0)
+    assert len(newer.embedded) > 1
+    assert fake.stored(index_name(NAME, newer.dimensions), namespace_of(bot.workspace_id)) == {}

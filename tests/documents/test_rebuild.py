@@ -22,28 +22,13 @@ from kyrochat.retrieval.vector_indexing import VectorIndexing
 from kyrochat.retrieval.vector_repository import coverage, sets_of_bot, texts
 from kyrochat.retrieval.vector_status import status_of
 from tests.documents.scene import Library, essay
-from tests.retrieval.dense.scene import Words, dense_on, inside
+from tests.retrieval.dense.scene import Gated, Words, dense_on, inside
 
 SERVING, BUILDING, RETIRED = VectorSetState.SERVING, VectorSetState.BUILDING, VectorSetState.RETIRED
 
 
 async def no_pause(seconds: float) -> None:
     assert seconds > 0
-
-
-@dataclass
-class Gated(Words):
-    """Embeds `free` texts at once, and all others when the gate opens."""
-
-    free: int = 0
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-    reached: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def embed_documents(self, texts: Sequence[str]) -> Sequence[Vector]:
-        if len(self.embedded) + len(texts) > self.free:
-            self.reached.set()
-            await self.gate.wait()
-        return await Words.embed_documents(self, texts)
 
 
 @dataclass(frozen=True)

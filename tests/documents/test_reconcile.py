@@ -21,7 +21,7 @@ from kyrochat.retrieval.vector_check import VectorCheck
 from kyrochat.retrieval.vector_repository import sets_of_bot
 from tests.documents.scene import Library, essay, pieces
 from tests.fakes.pinecone import FakePinecone
-from tests.retrieval.dense.scene import Compass, elsewhere
+from tests.retrieval.dense.scene import Compass, elsewhere, inside
 
 INDEX = "kyrochat"
 
@@ -154,6 +154,26 @@ async def test_vectors_without_rows_are_deleted_and_missing_ones_made_anew_while
     assert (row.status, row.live_version) == (DocumentStatus.READY, 1)
     assert fake.stored(INDEX, namespace).keys() == {vector_id(each, target.scheme) for each in own}
     assert await found(reconciler(library, index)) == []
+
+
+async def test_vectors_of_a_set_that_goes_meanwhile_are_not_made_for_ever(
+    library: Library, ada: Viewer, bot: Bot
+) -> None:
+    class Sweeping(Counting):
+        async def embed_documents(self, texts: Sequence[str]) -> Sequence[Vector]:
+            await library.run("DELETE FROM vector_sets", bot.workspace_id)
+            assert not self.embedded, "Once is enough."
+            return await Counting.embed_documents(self, texts)
+
+    await replace(library, setup=inside(Compass())).documents.add_text(ada, bot.id, "Essay", essay("Rhine", 30))
+    await replace(library, setup=inside(Compass())).work()
+    await library.run("DELETE FROM chunk_vec", bot.workspace_id)
+    setup = inside(Sweeping())
+    check = VectorCheck(library.database, setup.stores(library.database), setup.retrieval(library.database))
+
+    await check.mend(bot.workspace_id, await check.find(bot.workspace_id))
+
+    assert await sets(library, bot) == []
 
 
 async def test_more_vectors_than_a_page_are_all_looked_at(

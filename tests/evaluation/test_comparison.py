@@ -14,6 +14,7 @@ from kyrochat.evaluation.run_files import read_run, write_run
 from kyrochat.evaluation.scoring import NDCG, score, summary
 from kyrochat.evaluation.significance import EXACT_PAIRS, p_value
 from kyrochat.evaluation.types import Answered, Hit, Question, Run, Scored
+from tests.timing import at_most
 
 
 def asked(key: str, place: int | None, milliseconds: float = 1.0) -> Scored:
@@ -79,6 +80,14 @@ def test_the_sampled_test_agrees_with_the_exact_one_and_repeats_itself() -> None
     assert p_value(padded) == p_value(padded)
     assert p_value(padded) == pytest.approx(p_value(differences), abs=0.02)
     assert 0 < p_value([0.1] * 60) < 0.001
+
+
+def test_the_sampled_test_takes_no_time_to_speak_of_however_many_questions_there_are() -> None:
+    toss = random.Random(13)
+    differences = [toss.gauss(0.01, 0.3) for _ in range(2_000)]
+
+    with at_most(0.8):
+        assert 0 < p_value(differences) <= 1
 
 
 def test_the_sampled_test_calls_chance_chance() -> None:

@@ -10,10 +10,11 @@ from sqlalchemy import text
 from kyrochat.accounts.viewer import Viewer
 from kyrochat.bots.service import PURGE_BOT
 from kyrochat.db.keyset import PageRequest
-from kyrochat.db.models import Bot
+from kyrochat.db.models import Bot, EvaluationQuestion
 from kyrochat.db.states import EvaluationStatus, Rating, WorkspaceRole
 from kyrochat.errors import Forbidden, InvalidInput, NotFound, ProviderUnavailable, QuotaExceeded
 from kyrochat.evaluation import question_sets, repository, service
+from kyrochat.evaluation.access import set_to_ask
 from kyrochat.evaluation.question_sets import NewQuestion
 from kyrochat.evaluation.running import BATCH_QUESTIONS, EvaluationRun
 from kyrochat.evaluation.scoring import ABSTAINED, NDCG
@@ -185,6 +186,24 @@ async def test_what_is_deleted_meanwhile_ends_the_run(lab: Lab, ada: Viewer, bot
 
     assert await lab.evaluations.many(ada, [started.id]) == []
     assert [job for job in await lab.scene.jobs() if job.kind == service.EVALUATE] == []
+
+
+async def test_a_set_stays_until_whoever_has_found_it_is_through(lab: Lab, ada: Viewer, bot: Bot) -> None:
+    asked = await lab.sets.create(ada, bot.id, "Set", QUESTIONS)
+    async with lab.database.begin(ada.workspaces) as session:
+        await set_to_ask(session, ada, asked.id)
+        deleting = asyncio.create_task(lab.sets.delete(ada, asked.id))
+        while not await lab.scene.run("SELECT 1 FROM pg_locks WHERE NOT granted"):
+            assert not deleting.done()
+        session.add(EvaluationQuestion(workspace_id=bot.workspace_id, question_set_id=asked.id, text="Who?"))
+        await session.flush()
+    await deleting
+
+    assert await lab.left(ada) == {}
+    with pytest.raises(NotFound):
+        await lab.start(ada, asked)
+    with pytest.raises(NotFound):
+        await lab.sets.add_questions(ada, asked.id, QUESTIONS)
 
 
 async def test_an_evaluation_that_is_deleted_before_its_turn_leaves_no_job(lab: Lab, ada: Viewer, bot: Bot) -> None:

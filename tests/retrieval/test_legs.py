@@ -15,8 +15,11 @@ from kyrochat.db.embedded import DatabaseUrls
 from kyrochat.db.engine import Database, open_database
 from kyrochat.db.models import Bot, Chunk, Document
 from kyrochat.errors import ProviderUnavailable
+from kyrochat.retrieval.dense_leg import DenseLeg
+from kyrochat.retrieval.embedding_cache import EmbeddingCache
 from kyrochat.retrieval.ports import Vector
 from kyrochat.retrieval.retriever import Retriever
+from kyrochat.retrieval.search import Search
 from kyrochat.retrieval.search_settings import DocumentFilter, Leg, SearchSettings
 from kyrochat.retrieval.trace import LegStatus, SearchTrace
 from tests.factories import make_bot, make_document, make_viewer
@@ -161,7 +164,8 @@ async def test_the_dense_leg_that_is_down_is_left_out_with_its_reason(
     found = await retriever(database, embedder).retrieve(bot, QUESTION)
 
     assert [passage.document_title for passage in found.passages] == ["Rhine", "Elbe"]
-    assert (found.trace.legs[1].status, found.trace.legs[1].reason) == (LegStatus.FAILED, "The quota is used up.")
+    leg = found.trace.legs[1]
+    assert (leg.status, leg.reason, leg.scheme) == (LegStatus.FAILED, "The quota is used up.", embedder.scheme)
 
 
 @asynccontextmanager
@@ -185,6 +189,20 @@ async def test_the_lexical_leg_that_is_late_is_left_out_too(
 
     assert [passage.document_title for passage in found.passages] == ["Eels", "Rhine", "Elbe"]
     assert statuses(found.trace) == {Leg.LEXICAL: LegStatus.LATE, Leg.DENSE: LegStatus.OK}
+
+
+async def test_looking_for_the_vectors_to_search_takes_of_the_dense_legs_time(
+    database: Database, urls: DatabaseUrls, bot: Bot, embedder: Slow, ids: dict[str, UUID]
+) -> None:
+    assert ids
+    embedder.released.set()
+    leg = DenseLeg(retriever(database, embedder, budget_s=0.3).dense, EmbeddingCache())
+
+    async with locked(urls, "vector_sets"):
+        outcome = await leg.run(Search(bot, QUESTION, SearchSettings().resolved(bot)))
+
+    assert (outcome.report.status, outcome.report.scheme, outcome.value) == (LegStatus.LATE, None, None)
+    assert embedder.asked == []
 
 
 async def test_without_any_leg_there_is_no_answer_from_nothing(

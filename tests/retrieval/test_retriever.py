@@ -1,6 +1,7 @@
 """The retriever over real rows: the right passage first, nothing of anybody else, and a plan that stays fast."""
 
 import random
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -12,9 +13,10 @@ from kyrochat.db.engine import Database, open_database
 from kyrochat.db.models import Bot
 from kyrochat.retrieval import lexicon_repository, repository
 from kyrochat.retrieval.encodings import Encoder, Encoding
+from kyrochat.retrieval.languages import AUTO
 from kyrochat.retrieval.lexical import encode_query, encode_tokens, to_sparsevec_text
 from kyrochat.retrieval.lexicon import Lexicon
-from kyrochat.retrieval.lexicons import CACHED_LEXICONS, Lexicons, sample_lexicon
+from kyrochat.retrieval.lexicons import Lexicons, room_for_lexicons, sample_lexicon
 from tests.factories import make_bot, make_document, make_viewer
 from tests.retrieval.filling import fill, tokens_of
 from tests.searching import search
@@ -176,21 +178,27 @@ async def test_a_lexicon_is_read_once_a_version(database: Database, bot: Bot) ->
     assert await current() is second
 
 
-async def test_no_more_lexicons_are_kept_than_allowed_and_the_ones_used_last_stay(
+async def test_no_more_is_kept_of_lexicons_than_allowed_and_the_ones_used_last_stay(
     database: Database, ada: Viewer
 ) -> None:
-    lexicons = Lexicons()
-    bots = [await make_bot(database, ada, f"Bot {number}") for number in range(CACHED_LEXICONS + 3)]
+    bots = [await make_bot(database, ada, f"Bot {number}") for number in range(5)]
     for each in bots:
+        await make_document(database, each, RIVERS["Rhine"], "Rhine")
         await store_lexicon(database, each)
 
-    async with database.begin(ada.workspaces) as session:
-        for each in bots:
-            await lexicons.of_bot(session, each.id, Encoder(), each.language)
-            await lexicons.of_bot(session, bots[0].id, Encoder(), bots[0].language)
+    async def kept_of(max_bytes: int) -> tuple[set[UUID], int]:
+        """Whose lexicons are kept in so much room, and how much they take of it."""
+        lexicons = Lexicons(room_for_lexicons(max_bytes))
+        async with database.begin(ada.workspaces) as session:
+            for each in bots:
+                for bot_id in (each.id, bots[0].id):
+                    assert "rhine" in await lexicons.of_bot(session, bot_id, Encoder(), AUTO)
+        return {bot_id for bot_id, _ in lexicons.kept}, int(lexicons.kept.currsize)
 
-    kept = [bot_id for bot_id, _ in lexicons._cached]
-    assert kept == [*(each.id for each in bots[-CACHED_LEXICONS + 1 :]), bots[0].id]
+    everybodys, size = await kept_of(1 << 20)
+    assert len(everybodys) == 5
+    assert await kept_of(size // 5 * 3) == ({bots[3].id, bots[4].id, bots[0].id}, size // 5 * 3)
+    assert await kept_of(size // 5 - 1) == (set(), 0)
 
 
 async def test_the_lexicon_of_a_purged_bot_is_not_stored(database: Database, bot: Bot) -> None:

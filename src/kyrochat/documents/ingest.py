@@ -23,6 +23,7 @@ from kyrochat.documents.ingest_outcomes import announce, fail_document, target_o
 from kyrochat.documents.kinds import SWEEP_VERSIONS, queue_job
 from kyrochat.documents.reading import MAX_TITLE_CHARS
 from kyrochat.documents.resuming import keep_what_fits
+from kyrochat.documents.retitling import queue_retitling
 from kyrochat.documents.storage import FileStore
 from kyrochat.documents.vector_index_job import queue_indexing
 from kyrochat.errors import ProviderRefused, ProviderUnavailable, UnreadableDocument
@@ -109,13 +110,12 @@ class Ingestion:
             if bot is None:
                 raise Gone
         extracted = await self._extract(job, document)
-        if document.titled_by_content:
-            document.title = (extracted.title or document.title)[:MAX_TITLE_CHARS]
         chunks = await asyncio.to_thread(_chunks, document, extracted)
         async with self.database.begin([job.workspace_id]) as session:
             stored = await self._step(session, job, DocumentStage.INDEXING, CHUNKED)
-            if document.titled_by_content:
-                stored.title = document.title
+            if stored.titled_by_content:
+                stored.title = (extracted.title or stored.title)[:MAX_TITLE_CHARS]
+            document.title = stored.title  # it may have got another one since it was read
             # Nobody encodes the bot anew meanwhile: what is kept is what this attempt would write.
             encoding = await encodings.live(session, document.bot_id, pinned=True)
             kept = await keep_what_fits(session, document, extracted.text, chunks, encoding)
@@ -140,7 +140,7 @@ class Ingestion:
                 bot_id, document_id, version = document.bot_id, document.id, document.version
                 if not await self.dense.is_complete(session, bot_id, document_id, version):
                     return False
-            await self._go_live(session, job, chunk_count)
+            await self._go_live(session, job, chunk_count, weighed_under=document.title)
         return True
 
     async def _add(
@@ -197,7 +197,7 @@ class Ingestion:
         await announce(session, self.changes, document)
         return document
 
-    async def _go_live(self, session: AsyncSession, job: ClaimedJob, chunk_count: int) -> None:
+    async def _go_live(self, session: AsyncSession, job: ClaimedJob, chunk_count: int, *, weighed_under: str) -> None:
         document = await self._step(session, job, DocumentStage.DONE, 1.0)
         document.status, document.live_version, document.chunk_count = (
             DocumentStatus.READY,
@@ -210,6 +210,9 @@ class Ingestion:
         await repository.delete_chunks(session, document.id, keep=document.version)
         if document.version > 1:
             await queue_job(session, self.changes, SWEEP_VERSIONS, document)
+        if document.title != weighed_under:
+            # A job for that may have been through before the last chunks were there.
+            await queue_retitling(session, self.changes, document)
         if self.dense is not None:
             for target in await vector_sets.sets_of_bot(session, document.bot_id):
                 await queue_indexing(session, self.changes, target, self.dense.exact_limit)

@@ -58,8 +58,7 @@ class Relabelling:
                 document.attributes = dict(new_metadata)
             if title is not None and title != document.title:
                 document.title, document.titled_by_content = title, False
-                if document.live_version is not None:
-                    await queue_retitling(session, self.changes, document)
+                await queue_retitling(session, self.changes, document)
             session.add(document)
             await session.flush()
             await self.changes.announce(session, [document_topic(document.id)])

@@ -20,7 +20,10 @@ RETITLE = "retitle_document"
 
 
 async def queue_retitling(session: AsyncSession, changes: Changes, document: Document) -> None:
-    """Queue the job for a document whose title the caller's transaction changes, while chunks of it are searched."""
+    """Queue the job for a document whose title the caller's transaction changes, or whose chunks have an older one.
+
+    Also of a version that is not searched yet: another attempt at it keeps what is there.
+    """
     await enqueue(
         session,
         changes,
@@ -69,7 +72,7 @@ class Retitling:
             if bot is not None and (bot.encoding != live.number or len(current) != len(chunks)):
                 return False
             if bot is not None and chunks:
-                await encodings.drop_vectors(session, document_id)
+                await encodings.drop_vectors(session, list(vectors))
                 places = {chunk.chunk_id: (chunk.document_id, chunk.version) for chunk in chunks}
                 await encodings.add_vectors(session, job.workspace_id, bot_id, live, vectors, places)
                 # What was found between the change and this was found by the old title.

@@ -30,6 +30,18 @@ async def bot_to_evaluate(session: AsyncSession, viewer: Viewer, bot_id: UUID) -
 
 
 async def set_to_ask(session: AsyncSession, viewer: Viewer, set_id: UUID) -> QuestionSet:
+    """Return a question set, and keep it from being deleted until the transaction ends.
+
+    Raises:
+        NotFound, Forbidden: as `set_to_change`.
+    """
+    found = await set_to_change(session, viewer, set_id)
+    if not await repository.keep_set(session, found.id):
+        raise NotFound("question set")
+    return found
+
+
+async def set_to_change(session: AsyncSession, viewer: Viewer, set_id: UUID) -> QuestionSet:
     """Return a question set.
 
     Raises:

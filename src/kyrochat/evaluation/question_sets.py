@@ -15,7 +15,7 @@ from kyrochat.db.models import Bot, EvaluationQuestion, QuestionSet
 from kyrochat.db.tenancy import Reach
 from kyrochat.errors import InvalidInput, QuotaExceeded
 from kyrochat.evaluation import repository
-from kyrochat.evaluation.access import bot_to_evaluate, check_all, readable, set_to_ask
+from kyrochat.evaluation.access import bot_to_evaluate, check_all, readable, set_to_ask, set_to_change
 from kyrochat.evaluation.rated import rated_questions
 from kyrochat.rules import Rules
 
@@ -118,7 +118,7 @@ class QuestionSetService:
             NotFound, Forbidden: the viewer has no such set, or may not evaluate its bot.
         """
         async with self.database.begin(viewer.workspaces) as session:
-            found = await set_to_ask(session, viewer, set_id)
+            found = await set_to_change(session, viewer, set_id)
             await repository.delete_set(session, found.id)
 
     async def many(self, viewer: Viewer, set_ids: Sequence[UUID]) -> Sequence[QuestionSet]:

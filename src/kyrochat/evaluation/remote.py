@@ -1,12 +1,13 @@
 """Asks questions of a bot on a server, over its API."""
 
+import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kyrochat.errors import KyroError
+from kyrochat.errors import KyroError, RateLimited
 from kyrochat.evaluation.types import Answered, Hit, Question
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 60.0
 DEFAULT_PASSAGES = 10
+# A question waits so often for its turn, and no longer each time.
+MAX_WAITS, LONGEST_WAIT_S = 5, 120.0
 
 SEARCH = """
 query Evaluate($bot: ID!, $query: String!, $first: Int!, $settings: SearchSettingsInput) {
@@ -38,6 +41,7 @@ class Server:
         """Return the data of an operation.
 
         Raises:
+            RateLimited: it was one too many.
             KyroError: the server cannot be reached, or refuses.
         """
         import httpx2
@@ -53,9 +57,7 @@ class Server:
                 f"HTTP {response.status_code}, and no JSON. Is a KyroChat server at this address?"
             ) from error
         if not isinstance(result, dict) or result.get("errors") or not isinstance(result.get("data"), dict):
-            errors = result.get("errors") if isinstance(result, dict) else None
-            message = errors[0].get("message") if isinstance(errors, list) and errors else "no data came"
-            raise KyroError(f"The server refuses: {message}")
+            raise _refusal(result.get("errors") if isinstance(result, dict) else None)
         data: Mapping[str, Any] = result["data"]
         return data
 
@@ -83,9 +85,10 @@ class RemoteAsker:
     server: Server
     bot: str
     top_k: int = DEFAULT_PASSAGES
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def ask(self, question: Question) -> Answered:
-        """Return what the server's `search` finds.
+        """Return what the server's `search` finds, after a wait where it says that there is one.
 
         Raises:
             KyroError: the server cannot be reached or refuses.
@@ -93,9 +96,7 @@ class RemoteAsker:
         wanted: dict[str, Any] = {"bot": self.bot, "query": question.text, "first": self.top_k}
         if question.filter:
             wanted["settings"] = {"filter": question.filter}
-        began_at = time.perf_counter()
-        data = await self.server.call(SEARCH, wanted)
-        milliseconds = 1000 * (time.perf_counter() - began_at)
+        data, milliseconds = await self._found(wanted)
         return Answered(
             tuple(
                 Hit(
@@ -110,6 +111,30 @@ class RemoteAsker:
             milliseconds,
             degraded=None,  # `search` does not say
         )
+
+    async def _found(self, wanted: Mapping[str, Any]) -> tuple[Mapping[str, Any], float]:
+        """Return what came of a search, and how many milliseconds it took once it had its turn."""
+        waits = 0
+        while True:
+            began_at = time.perf_counter()
+            try:
+                data = await self.server.call(SEARCH, wanted)
+            except RateLimited as error:
+                waits += 1
+                if waits > MAX_WAITS or error.retry_after_s > LONGEST_WAIT_S:
+                    raise
+                await self.sleep(error.retry_after_s)
+            else:
+                return data, 1000 * (time.perf_counter() - began_at)
+
+
+def _refusal(errors: Any) -> KyroError:
+    if not isinstance(errors, list) or not errors:
+        return KyroError("The server refuses: no data came")
+    about = errors[0].get("extensions") or {}
+    if about.get("code") == "RATE_LIMITED":
+        return RateLimited(float(about.get("retryAfterSeconds", 1)))
+    return KyroError(f"The server refuses: {errors[0].get('message')}")
 
 
 @asynccontextmanager

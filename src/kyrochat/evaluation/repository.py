@@ -56,6 +56,12 @@ async def question_sets(session: AsyncSession, set_ids: Sequence[UUID], *, reach
     return (await session.exec(query)).all()
 
 
+async def keep_set(session: AsyncSession, set_id: UUID) -> bool:
+    """Keep a set from being deleted until the transaction ends; False when it is gone."""
+    query = select(QuestionSet.id).where(QuestionSet.id == set_id).with_for_update(read=True, key_share=True)
+    return (await session.exec(query)).one_or_none() is not None
+
+
 async def sets_of(session: AsyncSession, bot_id: UUID, request: PageRequest, *, reach: Reach) -> Page[QuestionSet]:
     """Return one page of a bot's sets, newest first."""
     query = select(QuestionSet).where(QuestionSet.bot_id == bot_id, reach.covers(QuestionSet))

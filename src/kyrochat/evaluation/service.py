@@ -1,5 +1,6 @@
 """Use cases of evaluation: asking bots the questions of a set, and what two runs differ in."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -159,7 +160,8 @@ class EvaluationService:
         async with self.database.begin(viewer.workspaces) as session:
             before = await repository.all_results(session, before_id)
             after = await repository.all_results(session, after_id)
-        return compare(scored_all(before), scored_all(after))
+        # Thousands of questions take a second or so, and others are waiting.
+        return await asyncio.to_thread(lambda: compare(scored_all(before), scored_all(after)))
 
     async def progress(self, viewer: Viewer, evaluation_id: UUID) -> AsyncGenerator[Evaluation, None]:
         """Yield the evaluation as it is now, then after every step, until it is over or deleted.

@@ -248,7 +248,10 @@ class DenseRetrieval:
     async def _stored(
         self, target: VectorSet, chunks: Sequence[ChunkText], made: dict[UUID, Vector]
     ) -> Sequence[ChunkText]:
-        """Store vectors, and return the chunks whose documents have another title by now, with that."""
+        """Store vectors, and return the chunks whose documents have another title by now, with that.
+
+        Of documents that were deleted meanwhile none stay.
+        """
         target = await dimensions_of(self.database, target, len(next(iter(made.values()))))
         index = self.stores.of(target.store, target.dimensions or 0)
         if index is None:
@@ -261,9 +264,12 @@ class DenseRetrieval:
         # Noted when they are stored, wherever that is: what comes after a crash in between is stored once more.
         async with self.database.begin([target.workspace_id]) as session:
             await rows.store(session, target, [chunk.chunk_id for chunk in chunks])
-            titles = await rows.titles(session, {chunk.document_id for chunk in chunks})
+            titles = await rows.titles(session, {document_id for document_id, _ in by_version})
             # Chunks may be searched already, by their words: what was found meanwhile is out of date.
             await count_change(session, target.bot_id)
+        for document_id in {document_id for document_id, _ in by_version} - titles.keys():
+            # Its purge may have looked for vectors already, and found none.
+            await index.delete_document(target.workspace_id, document_id)
         named = [replace(chunk, title=titles.get(chunk.document_id, chunk.title)) for chunk in chunks]
         return [chunk for chunk, before in zip(named, chunks, strict=True) if chunk.title != before.title]
 

@@ -9,7 +9,7 @@ from kyrochat.errors import ProviderUnavailable
 from kyrochat.retrieval.dense import DENSE_CANDIDATES, DenseRetrieval, NoVectors
 from kyrochat.retrieval.embedding_cache import EmbeddingCache
 from kyrochat.retrieval.legs import Outcome, off, run
-from kyrochat.retrieval.ports import Embedder, Vector
+from kyrochat.retrieval.ports import Vector
 from kyrochat.retrieval.search import Search
 from kyrochat.retrieval.search_settings import Leg
 
@@ -37,18 +37,19 @@ class DenseLeg:
             return Outcome(off(Leg.DENSE, "This server makes no embeddings."))
         if Leg.DENSE not in search.used.legs:
             return Outcome(off(Leg.DENSE, "The search's settings leave it out."))
+        serving: list[VectorSet] = []  # also of a leg that is late or down it is told which vectors it was to search
         try:
-            target, embedder = await self.dense.serving(search.bot.workspace_id, search.bot.id)
+            outcome = await run(Leg.DENSE, self._find(self.dense, search, serving), budget_s=self.dense.budget_s)
         except NoVectors as reason:
             return Outcome(off(Leg.DENSE, str(reason)))
-        work = self._find(self.dense, target, embedder, search)
-        outcome = await run(Leg.DENSE, work, budget_s=self.dense.budget_s, scheme=target.scheme)
-        if outcome.value is None:
-            return outcome
-        report = replace(outcome.report, candidates=len(outcome.value.hits), cached=outcome.value.embedding_was_known)
+        report = replace(outcome.report, scheme=serving[0].scheme if serving else None)
+        if outcome.value is not None:
+            report = replace(report, candidates=len(outcome.value.hits), cached=outcome.value.embedding_was_known)
         return replace(outcome, report=report)
 
-    async def _find(self, dense: DenseRetrieval, target: VectorSet, embedder: Embedder, search: Search) -> DenseHits:
+    async def _find(self, dense: DenseRetrieval, search: Search, serving: list[VectorSet]) -> DenseHits:
+        target, embedder = await dense.serving(search.bot.workspace_id, search.bot.id)
+        serving.append(target)
         vector, known = await self.embeddings.of(embedder, search.bot.workspace_id, search.question)
         hits = await dense.nearest(target, vector, DENSE_CANDIDATES, search.documents)
         return DenseHits(hits, target, vector, known)

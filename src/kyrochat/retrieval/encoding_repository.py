@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Integer, Text, Uuid, bindparam, func, text
+from sqlalchemy import ARRAY, Integer, Text, Uuid, bindparam, delete, func, text
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from kyrochat.db.models import Bot, Chunk, Document
+from kyrochat.db.models import Bot, Chunk, ChunkLex, Document
 from kyrochat.retrieval.encodings import Encoding
 from kyrochat.retrieval.lexical import to_sparsevec_text
 from kyrochat.retrieval.types import SparseVector
@@ -195,10 +195,9 @@ _ADD_SALTS = text("""
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("salts", type_=ARRAY(Text)))
 
 
-async def drop_vectors(session: AsyncSession, document_id: UUID) -> None:
-    """Delete a document's vectors of all encodings."""
-    query = text("DELETE FROM chunk_lex USING chunks WHERE chunks.document_id = :id AND chunk_lex.chunk_id = chunks.id")
-    await (await session.connection()).execute(query, {"id": document_id})
+async def drop_vectors(session: AsyncSession, chunk_ids: Sequence[UUID]) -> None:
+    """Delete vectors of chunks, of all encodings."""
+    await session.exec(delete(ChunkLex).where(col(ChunkLex.chunk_id).in_(chunk_ids)))
 
 
 async def drop_other_vectors(session: AsyncSession, bot_id: UUID, encoding: Encoding, limit: int) -> int:

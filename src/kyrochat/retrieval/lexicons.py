@@ -1,10 +1,12 @@
 """The lexicons of bots that were searched last, and how one is made."""
 
 import asyncio
-from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field
+from sys import getsizeof
 from uuid import UUID
 
+from cachetools import LRUCache
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kyrochat.retrieval import lexicon_repository, repository
@@ -12,21 +14,33 @@ from kyrochat.retrieval.encodings import Encoder
 from kyrochat.retrieval.lexicon import Lexicon
 
 LEXICON_SAMPLE = 2_000
-CACHED_LEXICONS = 64
+# A lexicon of 15,000 terms, as of a large bot in English, takes 1.5 MB.
+MAX_BYTES = 128 << 20
+
+_Key = tuple[UUID, int]
 
 
-@dataclass(slots=True, eq=False)
+def _size(lexicon: Lexicon) -> int:
+    return getsizeof(lexicon) + getsizeof(lexicon.frequencies) + sum(map(getsizeof, lexicon.frequencies))
+
+
+def room_for_lexicons(max_bytes: int = MAX_BYTES) -> "LRUCache[_Key, Lexicon]":
+    """Return room for lexicons of so many bytes together."""
+    return LRUCache(max_bytes, getsizeof=_size)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Lexicons:
     """Lexicons by bot and version, the ones used last. A version never changes, so nothing expires."""
 
-    _cached: OrderedDict[tuple[UUID, int], Lexicon] = field(default_factory=OrderedDict)
+    kept: "LRUCache[_Key, Lexicon]" = field(default_factory=room_for_lexicons)
 
     async def of_bot(self, session: AsyncSession, bot_id: UUID, encoder: Encoder, language: str) -> Lexicon:
         """Return the bot's lexicon; one from a fresh sample when none is stored yet."""
         version = await lexicon_repository.lexicon_version(session, bot_id)
         if version is None:
             return await sample_lexicon(session, bot_id, encoder, language)
-        found = self._cached.get((bot_id, version))
+        found = self.kept.get((bot_id, version))
         if found is None:
             row = await lexicon_repository.lexicon(session, bot_id)
             if row is None:
@@ -35,10 +49,8 @@ class Lexicons:
                 version, found = row.version, await asyncio.to_thread(Lexicon.from_bytes, row.frequencies)
             except ValueError:  # of another format; the next ingestion stores a new one
                 return await sample_lexicon(session, bot_id, encoder, language)
-        self._cached[bot_id, version] = found
-        self._cached.move_to_end((bot_id, version))
-        while len(self._cached) > CACHED_LEXICONS:
-            self._cached.popitem(last=False)
+            with suppress(ValueError):  # it alone takes more than there is room for
+                self.kept[bot_id, version] = found
         return found
 
 

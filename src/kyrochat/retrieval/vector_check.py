@@ -85,6 +85,9 @@ class VectorCheck:
         assert self.dense is not None
         while True:
             async with self.database.begin([target.workspace_id]) as session:
+                sets = await rows.sets_of_bot(session, target.bot_id)
+                if target.id not in {each.id for each in self._writable(sets)}:
+                    return  # the bot is searched by another one by now: this one would never be complete
                 missing = await rows.live_without_vector(session, target, EMBEDDED_AT_ONCE)
                 texts = await rows.texts(session, missing)
             if not texts:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from kyrochat.db.models import Chunk, ChunkVector, Document, VectorSet
+from kyrochat.db.models import Bot, Chunk, ChunkVector, Document, VectorSet
 from kyrochat.db.states import VectorSetState, VectorStore
 
 # Sets into which new chunks go.
@@ -176,8 +176,12 @@ async def texts(session: AsyncSession, chunk_ids: Sequence[UUID]) -> Sequence[Ch
 
 
 async def titles(session: AsyncSession, document_ids: Collection[UUID]) -> Mapping[UUID, str]:
-    """Return the titles of documents, by their ids; those that are gone are left out."""
-    query = select(Document.id, Document.title).where(col(Document.id).in_(document_ids))
+    """Return the titles of documents, by their ids; those that are deleted, with their bots too, are left out."""
+    query = (
+        select(Document.id, Document.title)
+        .join(Bot, col(Bot.id) == Document.bot_id)
+        .where(col(Document.id).in_(document_ids), col(Document.deleted_at).is_(None), col(Bot.deleted_at).is_(None))
+    )
     return dict((await session.exec(query)).all())
 
 

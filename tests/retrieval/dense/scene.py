@@ -1,5 +1,6 @@
 """Embedders and indexes for tests that are about something else, and dense retrieval made of them."""
 
+import asyncio
 import hashlib
 import math
 import re
@@ -50,6 +51,21 @@ class Words:
             vector[int.from_bytes(digest[:3], "big") % self.dimensions] += 1.0 if digest[3] % 2 else -1.0
         norm = math.hypot(*vector)
         return [value / norm for value in vector]
+
+
+@dataclass
+class Gated(Words):
+    """Embeds `free` texts at once, and all others when the gate opens."""
+
+    free: int = 0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def embed_documents(self, texts: Sequence[str]) -> Sequence[Vector]:
+        if len(self.embedded) + len(texts) > self.free:
+            self.reached.set()
+            await self.gate.wait()
+        return await Words.embed_documents(self, texts)
 
 
 @dataclass(frozen=True)
